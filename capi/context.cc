@@ -1,0 +1,72 @@
+// What a running task may ask and do through its context.
+#include "capi/guard.h"
+
+namespace workpool {
+namespace {
+
+// OK if ctx can be used: given, and begun in this process.
+Status CheckContext(const pool_ctx_t* ctx) {
+  if (ctx == nullptr) [[unlikely]] return FailConst(POOL_E_INVALID, "ctx is NULL");
+  if (ctx->epoch != ForkEpoch()) [[unlikely]] {
+    return FailConst(POOL_E_FORKED, "the task runs in a forked child, which has no pool");
+  }
+  return POOL_OK;
+}
+
+}  // namespace
+}  // namespace workpool
+
+using namespace workpool;
+
+extern "C" {
+
+pool_status_t pool_ctx_fork(pool_ctx_t* ctx, pool_fork_t* mem, pool_run_fn run, void* arg) {
+  return Guard(__func__, [&]() -> Status {
+    const Status status = CheckContext(ctx);
+    if (status != POOL_OK) [[unlikely]] return status;
+    if (mem == nullptr || run == nullptr) [[unlikely]] {
+      return FailConst(POOL_E_INVALID, "mem or run is NULL");
+    }
+    ForkChild(*ctx, mem, run, arg);
+    return POOL_OK;
+  });
+}
+
+pool_status_t pool_ctx_join(pool_ctx_t* ctx, pool_fork_t* mem, int32_t* code_out) {
+  return Guard(__func__, [&]() -> Status {
+    const Status status = CheckContext(ctx);
+    if (status != POOL_OK) [[unlikely]] return status;
+    if (mem == nullptr) [[unlikely]] return FailConst(POOL_E_INVALID, "mem is NULL");
+    return JoinChild(*ctx, mem, code_out);
+  });
+}
+
+pool_status_t pool_ctx_submit(pool_ctx_t* ctx, pool_run_fn run, void* arg) {
+  return Guard(__func__, [&]() -> Status {
+    const Status status = CheckContext(ctx);
+    if (status != POOL_OK) return status;
+    if (run == nullptr) return FailConst(POOL_E_INVALID, "run is NULL; give a function");
+    Pool& pool = *static_cast<Pool*>(ctx->engine->owner);
+    if (ctx->worker != nullptr) {
+      return pool.SubmitPlainLocal(CurrentTls(), *ctx->worker, {run, arg}, Admission::kExempt);
+    }
+    const Slot slot{run, arg};
+    uint32_t accepted = 0;
+    return pool.Submit(&slot, 1, Admission::kExempt, pool.full_policy(), &accepted);
+  });
+}
+
+int32_t pool_ctx_should_stop(pool_ctx_t* ctx) {
+  if (ctx == nullptr || ctx->epoch != ForkEpoch()) return 0;
+  return ShouldStop(*ctx) ? 1 : 0;
+}
+
+pool_status_t pool_ctx_set_value(pool_ctx_t* ctx, uint64_t value) {
+  return Guard(__func__, [&]() -> Status {
+    if (ctx == nullptr) return FailConst(POOL_E_INVALID, "ctx is NULL");
+    ctx->value = value;
+    return POOL_OK;
+  });
+}
+
+}  // extern "C"

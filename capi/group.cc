@@ -1,0 +1,107 @@
+// Groups: tasks that are waited for, and cancelled, as one.
+#include "base/clock.h"
+#include "capi/guard.h"
+#include "capi/structs.h"
+
+namespace workpool {
+namespace {
+
+Status Submit(Pool& pool, Group& group, RunFn run, void* arg) {
+  pool_task_t task{};
+  task.run = run;
+  task.arg = arg;
+  task.drop = pool.engine().options.drop;
+  FullPolicy policy;
+  TaskRecord* record = nullptr;
+  Status status = pool.MakeRecord(task, &group, &policy, &record);
+  if (status != POOL_OK) return status;
+  status = pool.SubmitRecord(*record, Admission::kExempt, policy);
+  if (status != POOL_OK) record->Unref();
+  return status;
+}
+
+}  // namespace
+}  // namespace workpool
+
+using namespace workpool;
+
+extern "C" {
+
+pool_status_t pool_group_create(pool_t pool, const pool_group_options_t* options_or_null,
+                                pool_group_t* out) {
+  return Guard(__func__, [&]() -> Status {
+    if (out == nullptr) return FailConst(POOL_E_INVALID, "out is NULL");
+    *out = 0;
+    if (options_or_null != nullptr) {
+      pool_group_options_t options;
+      const Status status = CopyIn(options_or_null, "options", &options);
+      if (status != POOL_OK) return status;
+      if (options.reserved != 0) {
+        return Fail(POOL_E_INVALID, "options.reserved = %u must be 0", options.reserved);
+      }
+    }
+    return WithPool(pool, [&](Pool& p) -> Status {
+      if (p.engine().idle.Load().has(Census::kRefuseAll)) {
+        return FailConst(POOL_E_CLOSED, "the pool is closing");
+      }
+      Group* group = New<Group>(pool);
+      if (group == nullptr) return POOL_E_NOMEM;
+      *out = CurrentHandles()->groups.Insert(group);
+      if (*out != 0) return POOL_OK;
+      group->Unref();
+      return POOL_E_NOMEM;
+    });
+  });
+}
+
+pool_status_t pool_group_submit(pool_group_t group, pool_run_fn run, void* arg) {
+  return Guard(__func__, [&]() -> Status {
+    if (run == nullptr) return FailConst(POOL_E_INVALID, "run is NULL; give a function");
+    return WithGroup(group, [&](Group& g) {
+      return WithPool(g.pool(), [&](Pool& p) { return Submit(p, g, run, arg); });
+    });
+  });
+}
+
+pool_status_t pool_group_wait(pool_group_t group, int64_t timeout_ns, int32_t* first_code_or_null) {
+  return Guard(__func__, [&]() -> Status {
+    const Status status = CheckTimeout(timeout_ns, "timeout_ns");
+    if (status != POOL_OK) return status;
+    return WithGroup(group, [&](Group& g) -> Status {
+      const Status waited = WaitGroup(g, DeadlineAfter(timeout_ns));
+      if (waited == POOL_OK && first_code_or_null != nullptr) *first_code_or_null = g.FirstCode();
+      return waited;
+    });
+  });
+}
+
+pool_status_t pool_group_cancel(pool_group_t group) {
+  return Guard(__func__, [&]() -> Status {
+    return WithGroup(group, [&](Group& g) -> Status {
+      g.Cancel();
+      // If the pool is gone, so is every member that could still be cancelled.
+      Held<Pool> pool(CurrentHandles()->pools, g.pool());
+      if (pool.status() != POOL_OK) return POOL_OK;
+      while (TaskRecord* member = g.ClaimOne()) {
+        CancelClaimed(*member, nullptr, POOL_E_CANCELLED);
+        member->Unref();
+      }
+      pool->engine().TellIfIdle();
+      return POOL_OK;
+    });
+  });
+}
+
+pool_status_t pool_group_release(pool_group_t group) {
+  return Guard(__func__, [&]() -> Status {
+    Handles* handles = EnsureHandles();
+    if (handles == nullptr) return POOL_E_NOMEM;
+    HandleTable& table = handles->groups;
+    if (table.Inherited(group)) return table.DropInherited(group);
+    const Status status = table.Remove(group);
+    if (status == POOL_OK) table.Release(group);
+    return status;
+  });
+}
+
+}  // extern "C"

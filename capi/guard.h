@@ -1,0 +1,87 @@
+// What every function of the C interface has around it: no exception leaves, every refusal is named and counted.
+#pragma once
+
+#include <cxxabi.h>
+
+#include <new>
+
+#include "base/error.h"
+#include "capi/handle_table.h"
+#include "pool/pool.h"
+
+namespace workpool {
+
+// Runs body, which returns a Status. A forced unwind passes: it must reach the end of the thread.
+template <typename Body>
+Status Guard(const char* function, Body&& body) {
+  Status status;
+  try {
+    status = body();
+  } catch (abi::__forced_unwind&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    status = POOL_E_NOMEM;
+  } catch (...) {
+    status = POOL_E_INTERNAL;
+  }
+  if (status >= 0) [[likely]] return status;
+  return FinishFailure(function, status);
+}
+
+// A counted reference to what a handle names, for the life of the object.
+template <typename T>
+class Held {
+ public:
+  Held(HandleTable& table, uint64_t handle) : table_(table), handle_(handle) {
+    void* object = nullptr;
+    status_ = table.Acquire(handle, &object);
+    object_ = static_cast<T*>(object);
+  }
+  ~Held() {
+    if (status_ == POOL_OK) table_.Release(handle_);
+  }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+
+  Status status() const { return status_; }
+  T& operator*() const { return *object_; }
+  T* operator->() const { return object_; }
+
+ private:
+  HandleTable& table_;
+  const uint64_t handle_;
+  T* object_ = nullptr;
+  Status status_;
+};
+
+// body(Pool&) with a reference held.
+template <typename Body>
+Status WithPool(pool_t pool, Body&& body) {
+  Handles* handles = EnsureHandles();
+  if (handles == nullptr) return POOL_E_NOMEM;
+  Held<Pool> held(handles->pools, pool);
+  return held.status() != POOL_OK ? held.status() : body(*held);
+}
+
+template <typename Body>
+Status WithRecord(pool_ticket_t ticket, Body&& body) {
+  Handles* handles = EnsureHandles();
+  if (handles == nullptr) return POOL_E_NOMEM;
+  Held<TaskRecord> held(handles->tickets, ticket);
+  return held.status() != POOL_OK ? held.status() : body(*held);
+}
+
+template <typename Body>
+Status WithGroup(pool_group_t group, Body&& body) {
+  Handles* handles = EnsureHandles();
+  if (handles == nullptr) return POOL_E_NOMEM;
+  Held<Group> held(handles->groups, group);
+  return held.status() != POOL_OK ? held.status() : body(*held);
+}
+
+// The pool that all libraries of the process share, or 0.
+pool_t SharedPool();
+// INVALID for the shared pool.
+Status RefuseShared(pool_t pool, const char* what);
+
+}  // namespace workpool

@@ -1,0 +1,179 @@
+// Submits from outside and from own tasks, and parallel loops.
+#include "base/limits.h"
+#include "capi/guard.h"
+#include "capi/structs.h"
+
+namespace workpool {
+namespace {
+
+// The queue limit stopped the fast path: the slow one counts the refusal, or waits.
+Status SubmitAgain(pool_t pool, Slot slot) {
+  return WithPool(pool, [&](Pool& p) {
+    uint32_t accepted = 0;
+    return p.Submit(&slot, 1, Admission::kLimited, p.full_policy(), &accepted);
+  });
+}
+
+Status SubmitPlain(pool_t handle, Slot slot) {
+  Tls& tls = CurrentTls();
+  ThreadLine* line = CurrentLine(tls);
+  Handles* handles = CurrentHandles();
+  if (line == nullptr || handles == nullptr) [[unlikely]] {
+    return WithPool(handle, [](Pool&) { return POOL_E_INTERNAL; });  // no pool was ever made here
+  }
+  auto* worker = static_cast<Worker*>(tls.worker);
+  if (worker != nullptr && worker->engine().handle == handle) {
+    // The pool cannot go while this worker runs.
+    return static_cast<Pool*>(worker->engine().owner)
+        ->SubmitPlainLocal(tls, *worker, slot, Admission::kLimited);
+  }
+  Status status;
+  {
+    const LineSection section(*line, HandleTable::LineSlot(handle));
+    void* object;
+    status = handles->pools.Protect(handle, &object);
+    if (status != POOL_OK) [[unlikely]] return status;
+    status = static_cast<Pool*>(object)->SubmitPlainInSection(tls, *line, slot);
+  }
+  if (status == POOL_E_FULL) [[unlikely]] return SubmitAgain(handle, slot);
+  return status;
+}
+
+// Makes and queues the record of one task; *ticket receives a handle if asked for.
+Status SubmitOne(Handles& handles, Pool& pool, const pool_task_t& task, pool_ticket_t* ticket) {
+  const auto submit = [&](Group* group) -> Status {
+    FullPolicy policy;
+    TaskRecord* record = nullptr;
+    Status status = pool.MakeRecord(task, group, &policy, &record);
+    if (status != POOL_OK) return status;
+    if (ticket != nullptr) {
+      record->Ref();
+      record->ticket = handles.tickets.Insert(record);
+      if (record->ticket == 0) status = POOL_E_NOMEM;
+    }
+    const pool_ticket_t handle = record->ticket;
+    if (status == POOL_OK) {
+      status = pool.SubmitRecord(*record, Admission::kLimited, policy);
+    } else {
+      record->Unref();
+      if (group != nullptr) group->Withdraw();
+    }
+    if (status != POOL_OK) {
+      if (handle != 0) {
+        (void)handles.tickets.Remove(handle);
+        handles.tickets.Release(handle);
+      }
+      record->Unref();
+      return status;
+    }
+    if (ticket != nullptr) *ticket = handle;
+    return POOL_OK;
+  };
+  if (task.group == 0) return submit(nullptr);
+  return WithGroup(task.group, [&](Group& group) { return submit(&group); });
+}
+
+Status SubmitBatch(pool_t pool, const pool_task_t* tasks, uint32_t stride, uint32_t count,
+                   pool_ticket_t* tickets, uint32_t* accepted) {
+  return WithPool(pool, [&](Pool& p) -> Status {
+    const auto* bytes = reinterpret_cast<const unsigned char*>(tasks);
+    for (; *accepted < count; ++*accepted) {
+      const uint32_t i = *accepted;
+      pool_task_t task;
+      Status status = CopyIn(
+          reinterpret_cast<const pool_task_t*>(bytes + size_t{i} * stride), "task", &task);
+      if (status == POOL_OK) {
+        status = SubmitOne(*CurrentHandles(), p, task, tickets == nullptr ? nullptr : &tickets[i]);
+      }
+      if (status != POOL_OK) return status;
+    }
+    return POOL_OK;
+  });
+}
+
+}  // namespace
+}  // namespace workpool
+
+using namespace workpool;
+
+extern "C" {
+
+pool_status_t pool_submit(pool_t pool, pool_run_fn run, void* arg) {
+  return Guard(__func__, [&]() -> Status {
+    if (run == nullptr) [[unlikely]] return FailConst(POOL_E_INVALID, "run is NULL; give a function");
+    return SubmitPlain(pool, {run, arg});
+  });
+}
+
+pool_status_t pool_submit_many(pool_t pool, pool_run_fn run, void* const* args, uint32_t n,
+                               uint32_t* accepted) {
+  return Guard(__func__, [&]() -> Status {
+    uint32_t count = 0;
+    if (accepted != nullptr) *accepted = 0;
+    if (run == nullptr) return FailConst(POOL_E_INVALID, "run is NULL; give a function");
+    if (args == nullptr && n > 0) return FailConst(POOL_E_INVALID, "args is NULL with n > 0");
+    const Status status =
+        WithPool(pool, [&](Pool& p) { return p.SubmitMany(run, args, n, &count); });
+    if (accepted != nullptr) *accepted = count;
+    return status;
+  });
+}
+
+pool_status_t pool_task_init(pool_task_t* task, uint32_t size) {
+  return Guard(__func__, [&] { return InitStruct(task, size, "task"); });
+}
+
+pool_status_t pool_submit_task(pool_t pool, const pool_task_t* task, pool_ticket_t* out_or_null) {
+  return Guard(__func__, [&]() -> Status {
+    if (out_or_null != nullptr) *out_or_null = 0;
+    if (task == nullptr) return FailConst(POOL_E_INVALID, "task is NULL");
+    uint32_t accepted = 0;
+    return SubmitBatch(pool, task, 0, 1, out_or_null, &accepted);
+  });
+}
+
+pool_status_t pool_submit_batch(pool_t pool, const pool_task_t* tasks, uint32_t stride, uint32_t n,
+                                pool_ticket_t* tickets_or_null, uint32_t* accepted) {
+  return Guard(__func__, [&]() -> Status {
+    uint32_t count = 0;
+    if (accepted != nullptr) *accepted = 0;
+    if (tasks == nullptr && n > 0) return FailConst(POOL_E_INVALID, "tasks is NULL with n > 0");
+    if (n > 0 && stride < sizeof(uint32_t)) {
+      return Fail(POOL_E_INVALID, "stride = %u is too small; give sizeof(pool_task_t)", stride);
+    }
+    if (tickets_or_null != nullptr) {
+      for (uint32_t i = 0; i < n; ++i) tickets_or_null[i] = 0;
+    }
+    const Status status = SubmitBatch(pool, tasks, stride, n, tickets_or_null, &count);
+    if (accepted != nullptr) *accepted = count;
+    return status;
+  });
+}
+
+pool_status_t pool_parallel_for(pool_t pool, uint64_t begin, uint64_t end, uint64_t grain,
+                                uint32_t participants_max, pool_range_fn body, void* arg,
+                                int32_t* body_code) {
+  return Guard(__func__, [&]() -> Status {
+    if (body_code != nullptr) *body_code = 0;
+    if (body == nullptr) return FailConst(POOL_E_INVALID, "body is NULL; give a function");
+    if (begin > end) {
+      return Fail(POOL_E_INVALID, "begin = %llu is above end = %llu", static_cast<unsigned long long>(begin),
+                  static_cast<unsigned long long>(end));
+    }
+    if (participants_max > kParticipantsMax) {
+      return Fail(POOL_E_INVALID, "participants_max = %u is above the limit %u; use 0 for the pool's",
+                  participants_max, kParticipantsMax);
+    }
+    return WithPool(pool, [&](Pool& p) {
+      return p.ParallelFor(begin, end, grain, participants_max, body, arg, body_code);
+    });
+  });
+}
+
+int32_t pool_participants(pool_t pool) {
+  return Guard(__func__, [&] {
+    return WithPool(pool, [](Pool& p) { return static_cast<Status>(p.participants()); });
+  });
+}
+
+}  // extern "C"

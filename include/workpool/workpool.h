@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * workpool.h: the C API of libworkpool, an elastic work-stealing worker pool.
+ *
+ * This header is the documentation of record. Every function is tagged:
+ *   [any-thread]     may be called from any thread, tasks and callbacks included
+ *   [may-block]      may wait for another thread
+ *   [not-in-task]    returns POOL_E_DEADLOCK from a task of the same pool
+ *   [runs-user-code] may run tasks, done, drop or hook functions on the calling thread
+ *   [fork-child-ok]  works in a forked child on inherited handles
+ * and tells who owns what, units, every status and the version since which it exists.
+ *
+ * RULES FOR ALL FUNCTIONS
+ *   Status      0 is success, library codes are -1 ... -999 and never change their number; a task's
+ *               own failure codes are <= -1000. Every refused call leaves a text that names function,
+ *               field, value, limit and remedy in pool_last_error(). Besides those listed, every
+ *               function that takes a handle returns POOL_E_BADHANDLE for 0, stale, forged or
+ *               wrong-kind handles, and POOL_E_FORKED for a handle inherited through fork().
+ *   Handles     numbers below 2^53, never pointers. 0 is "none". A stale handle is found out, also
+ *               when the object is destroyed by another thread at the same moment.
+ *   Structs     begin with struct_size, which the caller sets to sizeof (the _init functions do).
+ *               Smaller than the library's: the missing tail counts as 0 (sizes 0 ... 3:
+ *               POOL_E_INVALID). Larger: the tail must be 0, else POOL_E_TOOBIG. Reserved fields
+ *               must be 0 (POOL_E_INVALID). Out-structs take their size as an argument, at most
+ *               that much is written, and struct_size tells how much.
+ *   Strings     UTF-8, NUL-terminated, copied during the call.
+ *   Times       nanoseconds on CLOCK_MONOTONIC (pool_now_ns). A timeout of 0 polls, POOL_FOREVER (-1)
+ *               waits without limit, any other negative value is POOL_E_INVALID, huge values saturate.
+ *   Memory      what happened before a submit is visible to the task; what a task did is visible to
+ *               the wait that returns its result.
+ *   Callbacks   no user code ever runs with a lock of the library held. C++ exceptions do not cross
+ *               this interface. No function here may be called from a signal handler.
+ *
+ * PROMISES (each is cited by a test in tests/)
+ *   - While the process lives, every accepted task ends in exactly one outcome, and its drop is
+ *     called exactly once. If a submit fails, no callback ever runs and the caller still owns arg.
+ *   - A task never waits beside a worker that could run it. An idle pool uses no CPU.
+ *   - Out of memory or out of threads is a return code. Nothing accepted is lost by it.
+ *   - No call hangs because of a fork, an exit, an unload, a thrown exception or a stale handle.
+ *
+ * With POOL_STRICT=1 in the environment of the first pool_create, misuse (INVALID, BADHANDLE, TOOBIG,
+ * DEADLOCK, FORKED) prints its text and aborts, for tests.
+ */
+#ifndef WORKPOOL_WORKPOOL_H_
+#define WORKPOOL_WORKPOOL_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define POOL_API __attribute__((visibility("default")))
+#else
+#define POOL_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define POOL_VERSION_MAJOR 0
+#define POOL_VERSION_MINOR 1
+#define POOL_VERSION_PATCH 0
+
+/* ---- types ------------------------------------------------------------------------------- */
+
+typedef uint64_t pool_t;        /* a pool */
+typedef uint64_t pool_ticket_t; /* the caller's number for one task */
+typedef uint64_t pool_group_t;  /* a set of tasks that is waited for as one */
+typedef int32_t pool_status_t;
+
+/* A running task's view of itself; valid during the run and on the running thread only. */
+typedef struct pool_ctx pool_ctx_t;
+
+/* Statuses. */
+#define POOL_OK 0
+#define POOL_E_INVALID (-1)     /* an argument is out of range; last_error names it */
+#define POOL_E_BADHANDLE (-2)   /* not a live handle of this kind */
+#define POOL_E_TOOBIG (-3)      /* a struct of a newer header uses fields this library lacks */
+#define POOL_E_NOMEM (-4)       /* out of memory; nothing changed */
+#define POOL_E_THREAD (-5)      /* no thread could be started; nothing was accepted */
+#define POOL_E_FULL (-6)        /* the queue limit is reached */
+#define POOL_E_TIMEOUT (-7)     /* the time is over */
+#define POOL_E_CLOSED (-8)      /* the pool takes no more tasks */
+#define POOL_E_CANCELLED (-9)   /* cancelled before it ran */
+#define POOL_E_EXPIRED (-10)    /* reserved: a deadline passed before it ran */
+#define POOL_E_RATE (-11)       /* reserved: refused by a rate limit */
+#define POOL_E_DEADLOCK (-12)   /* the call would wait for its own caller */
+#define POOL_E_FORKED (-13)     /* the handle belongs to the parent process */
+#define POOL_E_EXCEPTION (-14)  /* the task threw a C++ exception; text holds its what() */
+#define POOL_E_THREADEXIT (-15) /* the task ended its thread (pthread_exit, pthread_cancel) */
+#define POOL_E_ALREADY (-16)    /* too late: running or over */
+#define POOL_E_NOTFOUND (-17)   /* no such hook, name or entry */
+#define POOL_E_SYSTEM (-18)     /* the operating system refused; last_error holds its text */
+#define POOL_E_STALLED (-19)    /* reserved: a health check found a stall */
+#define POOL_E_INTERNAL (-20)   /* a bug of this library */
+
+/* How a task ended. */
+#define POOL_DONE 0
+#define POOL_FAILED 1
+#define POOL_CANCELLED 2
+#define POOL_EXPIRED 3 /* reserved */
+#define POOL_SHED 4    /* reserved */
+
+/* What a submit does when the queue limit is reached. */
+#define POOL_ON_FULL_DEFAULT 0 /* in a task: as the pool says; in a pool: REJECT */
+#define POOL_ON_FULL_REJECT 1  /* return POOL_E_FULL at once */
+#define POOL_ON_FULL_BLOCK 2   /* wait for room, at most submit_timeout_ns */
+
+/* How pool_close treats what is queued. */
+#define POOL_DRAIN 0         /* run everything accepted; own tasks may still submit children */
+#define POOL_CANCEL_QUEUED 1 /* cancel what has not started */
+#define POOL_CANCEL_ALL 2    /* and ask running tasks to stop (pool_ctx_should_stop) */
+
+/* options.on_exception */
+#define POOL_EXC_CAPTURE 0   /* a throwing task fails with POOL_E_EXCEPTION */
+#define POOL_EXC_TERMINATE 1 /* let it escape: std::terminate with the throwing frames on the stack */
+
+/* options.log_level: messages of this level and above reach log_fn. */
+#define POOL_LOG_OFF 0
+#define POOL_LOG_ERROR 1
+#define POOL_LOG_WARN 2
+#define POOL_LOG_INFO 3
+#define POOL_LOG_DEBUG 4
+
+#define POOL_FOREVER ((int64_t)-1)
+#define POOL_UNLIMITED UINT64_MAX /* options.queue_limit */
+#define POOL_WAIT_HELP 1u         /* pool_wait: run the task on this thread if it has not started */
+#define POOL_WORKERS_MAX 4096u    /* the largest workers_max and workers_limit */
+#define POOL_NAME_MAX 63u         /* longest name in bytes */
+
+typedef struct pool_result {
+  uint32_t struct_size;
+  int32_t outcome;      /* POOL_DONE ... POOL_SHED */
+  int32_t code;         /* 0, the task's own code, or a POOL_E_ code that tells the cause */
+  uint32_t attempts;    /* runs begun; 0 if it never ran */
+  int32_t worker;       /* index of the worker that ran it; -1: none, or an outside thread */
+  uint32_t reserved;
+  pool_ticket_t ticket; /* 0 if none was asked for */
+  uint64_t value;       /* what the task set with pool_ctx_set_value */
+  uint64_t wait_ns;     /* from submit to start (to the end, if it never ran) */
+  uint64_t run_ns;      /* from start to end */
+  char text[256];       /* an exception's what(), cut at 255 bytes; "" if none */
+} pool_result_t;
+
+/* A task's function. Returns 0: done. Negative: failed with that code (use <= -1000 for your own).
+ * Positive: failed with POOL_E_INVALID (1 is reserved for "retry"). */
+typedef int32_t (*pool_run_fn)(void *arg, pool_ctx_t *ctx);
+/* Called once when a task has ended, whatever its outcome, before drop. r is valid during the call. */
+typedef void (*pool_done_fn)(void *arg, const pool_result_t *r);
+/* Called exactly once for every accepted task, as the last use of arg: frees what arg owns. */
+typedef void (*pool_drop_fn)(void *arg, int32_t outcome);
+/* A part [begin, end) of a parallel loop. 0: go on; anything else: stop the loop with that code. */
+typedef int32_t (*pool_range_fn)(void *arg, uint64_t begin, uint64_t end, uint32_t participant,
+                                 pool_ctx_t *ctx);
+/* Runs on a worker thread when it starts or stops. */
+typedef void (*pool_hook_fn)(void *user, pool_t pool, int32_t worker);
+/* Receives log lines, from any thread, possibly several at once. text is valid during the call. */
+typedef void (*pool_log_fn)(void *user, int32_t level, const char *text);
+
+/* ---- library ----------------------------------------------------------------------------- */
+
+/* "0.1.0". [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API const char *pool_version(void);
+/* major * 1000 + minor of the ABI the loaded library offers. [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API uint32_t pool_abi_version(void);
+/* A constant English sentence for a status; never NULL. [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API const char *pool_strerror(int32_t code);
+/* The last failure on the calling thread: its code in *code (may be NULL) and its text in buf, cut to
+ * cap bytes with its NUL (buf may be NULL if cap is 0); *needed (may be NULL) is the size it takes
+ * with its NUL. Successful calls do not clear it; with no failure yet: 0 and "".
+ * Returns OK, INVALID (buf NULL with cap > 0). [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API pool_status_t pool_last_error(int32_t *code, char *buf, size_t cap, size_t *needed);
+/* CLOCK_MONOTONIC in nanoseconds. [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API uint64_t pool_now_ns(void);
+
+/* ---- life of a pool ---------------------------------------------------------------------- */
+
+typedef struct pool_options {
+  uint32_t struct_size;
+  uint32_t workers_min;      /* workers kept when idle once started; default 0; <= workers_max */
+  uint32_t workers_max;      /* 0 = automatic: the CPUs this process may use, at least 2 (what automatic
+                                means may change; an explicit 1 ... 4096 is kept exactly) */
+  uint32_t workers_limit;    /* bound of worker indices, including workers that stand in for waiting
+                                ones; 0 = 4096; >= workers_max. Indices are given out lowest first */
+  int64_t keep_alive_ns;     /* idle time after which a worker above the minimum ends; 0 = 1 s;
+                                POOL_FOREVER */
+  uint64_t queue_limit;      /* tasks accepted and not yet started; 0 = 1048576; POOL_UNLIMITED. Up to 4096
+                                it is exact; a larger one may be passed by one batch (64) per worker */
+  int64_t submit_timeout_ns; /* how long ON_FULL_BLOCK waits; 0 = POOL_FOREVER */
+  int32_t on_full;           /* POOL_ON_FULL_...; default REJECT */
+  uint32_t prestart;         /* workers that pool_create starts, and waits for; <= workers_max. If not all
+                                can be started, create fails with POOL_E_THREAD */
+  int32_t on_exception;      /* POOL_EXC_...; default CAPTURE */
+  uint32_t inherit_affinity; /* 0: workers may run on every CPU of the process; 1: on those of the
+                                thread that calls pool_create */
+  uint64_t stack_bytes;      /* stack of a worker; 0 = 1 MiB; 65536 ... 1 GiB */
+  const char *name;          /* shown in thread names and logs; NULL = "pool"; <= POOL_NAME_MAX bytes */
+  pool_drop_fn drop;         /* the drop of pool_submit, pool_submit_many and pool_ctx_submit; or NULL */
+  pool_log_fn log_fn;        /* NULL: silent */
+  void *log_user;
+  int32_t log_level;         /* POOL_LOG_...; default OFF */
+  uint32_t reserved;
+} pool_options_t;
+
+/* Fills *options with defaults; size is sizeof(pool_options_t) as the caller knows it.
+ * INVALID (NULL, size < 4), TOOBIG (size > 64 KiB). [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API pool_status_t pool_options_init(pool_options_t *options, uint32_t size);
+
+/* Makes a pool; options may be NULL (all defaults). Workers start when tasks arrive. The caller owns
+ * the handle: pool_destroy or pool_release. INVALID, TOOBIG, NOMEM, THREAD (prestart).
+ * [any-thread] [may-block] (prestart) Since 0.1. */
+POOL_API pool_status_t pool_create(const pool_options_t *options_or_null, pool_t *out);
+
+/* The one pool that all libraries in a process share, with default options; made by the first call.
+ * Each call is one count, given back by pool_release; the last one releases the pool. It has no drop
+ * (use pool_submit_task for owned arguments) and cannot be closed, destroyed, paused or tuned
+ * (INVALID). INVALID (NULL), NOMEM. [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_shared(pool_t *out);
+
+/* Stops accepting tasks and waits until those accepted have ended, or timeout_ns is over (TIMEOUT: it is
+ * still closing; call again, also with a stronger mode). DRAIN runs what is queued and accepts
+ * submits from the pool's own tasks until they end; CANCEL_QUEUED and CANCEL_ALL refuse those too and
+ * end what has not started as CANCELLED with code CLOSED. A paused pool is resumed.
+ * Afterwards workers end; stats, wait and get still work. From a task of the same pool only
+ * timeout_ns = 0 is allowed, otherwise DEADLOCK. OK, TIMEOUT, DEADLOCK, INVALID (mode, timeout, shared
+ * pool). [any-thread] [may-block] [runs-user-code] (drop of cancelled tasks) Since 0.1. */
+POOL_API pool_status_t pool_close(pool_t pool, int32_t mode, int64_t timeout_ns);
+
+/* Drains, joins all workers and frees the pool: pool_close(DRAIN, POOL_FOREVER), and no thread of the
+ * pool is left on return. From a task of the same pool DEADLOCK, and nothing changes. Of two
+ * concurrent destroys one gets BADHANDLE. Tickets and groups outlive the pool, settled. In a forked
+ * child it drops the inherited handle, touches nothing else and returns OK.
+ * OK, DEADLOCK, INVALID (shared pool). [any-thread] [may-block] [not-in-task] [runs-user-code]
+ * [fork-child-ok] Since 0.1. */
+POOL_API pool_status_t pool_destroy(pool_t pool);
+
+/* Gives the pool up without waiting: the handle ends at once, queued tasks are cancelled with code
+ * CLOSED, running ones finish, the last worker frees the pool. Safe in a task, a finaliser, a garbage
+ * collector. In a forked child as pool_destroy.
+ * OK. [any-thread] [runs-user-code] (drop of cancelled tasks) [fork-child-ok] Since 0.1. */
+POOL_API pool_status_t pool_release(pool_t pool);
+
+/* Workers take no further task until pool_resume; running ones go on; submits are still accepted. In-task
+ * waits and joins still run what they wait for. Idempotent.
+ * OK, CLOSED, INVALID (shared pool). [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_pause(pool_t pool);
+POOL_API pool_status_t pool_resume(pool_t pool);
+
+/* ---- submit ------------------------------------------------------------------------------ */
+
+/* The fast path: run(arg) on some worker. No ticket; options.drop ends arg's life. From a worker of the
+ * pool the task goes to that worker's own queue.
+ * OK, INVALID (run NULL), FULL, TIMEOUT (ON_FULL_BLOCK), CLOSED, THREAD (no worker lives and none could be
+ * started), NOMEM. [any-thread] [may-block] (only ON_FULL_BLOCK) Since 0.1. */
+POOL_API pool_status_t pool_submit(pool_t pool, pool_run_fn run, void *arg);
+
+/* The fast path for arrays: run(args[i]) for i < n. *accepted (may be NULL) tells how many, a prefix of
+ * args; fewer than n come with the status that stopped it. As pool_submit; INVALID also for args NULL
+ * with n > 0. [any-thread] [may-block] Since 0.1. */
+POOL_API pool_status_t pool_submit_many(pool_t pool, pool_run_fn run, void *const *args, uint32_t n,
+                                        uint32_t *accepted);
+
+typedef struct pool_task {
+  uint32_t struct_size;
+  int32_t on_full;           /* POOL_ON_FULL_...; 0 = the pool's */
+  pool_run_fn run;           /* required */
+  pool_done_fn done;         /* or NULL */
+  pool_drop_fn drop;         /* or NULL: nothing to free (the pool's drop is not used) */
+  void *arg;
+  pool_group_t group;        /* makes it a member; 0 = none */
+  int64_t submit_timeout_ns; /* for ON_FULL_BLOCK; 0 = the pool's */
+  const char *name;          /* for logs and errors; or NULL; <= POOL_NAME_MAX bytes */
+} pool_task_t;
+
+/* As pool_options_init, for a task. [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API pool_status_t pool_task_init(pool_task_t *task, uint32_t size);
+
+/* Submits one task with all its fields. *out (may be NULL) is a ticket, owned by the caller:
+ * pool_ticket_release. As pool_submit, and BADHANDLE for a bad group, INVALID for a bad field, TOOBIG.
+ * [any-thread] [may-block] Since 0.1. */
+POOL_API pool_status_t pool_submit_task(pool_t pool, const pool_task_t *task,
+                                        pool_ticket_t *out_or_null);
+
+/* Submits n tasks; tasks[i] begins stride bytes after tasks[i - 1]. tickets (may be NULL) has room for n.
+ * *accepted as in pool_submit_many. [any-thread] [may-block] Since 0.1. */
+POOL_API pool_status_t pool_submit_batch(pool_t pool, const pool_task_t *tasks, uint32_t stride,
+                                         uint32_t n, pool_ticket_t *tickets_or_null,
+                                         uint32_t *accepted);
+
+/* Runs body over [begin, end) in parallel and returns when all of it is done. The caller takes part, so it
+ * finishes with no free worker; it nests and is legal in tasks. participant < participants_max is never
+ * shared by two bodies that run at once (0 = pool_participants(pool)). With grain > 0 every range begins at
+ * begin + k * grain and is at most grain long; 0 = chosen. The first body that returns non-zero stops the
+ * rest; the call still returns OK and *body_code (may be NULL) holds that code, else 0. A body that
+ * throws: *body_code = POOL_E_EXCEPTION. begin == end is legal.
+ * OK, INVALID (body NULL, begin > end, participants_max > 8192), CLOSED, NOMEM.
+ * [any-thread] [may-block] [runs-user-code] Since 0.1. */
+POOL_API pool_status_t pool_parallel_for(pool_t pool, uint64_t begin, uint64_t end, uint64_t grain,
+                                         uint32_t participants_max, pool_range_fn body, void *arg,
+                                         int32_t *body_code);
+
+/* workers_max + 1, the most bodies of one loop that run at once by default; fixed at create, so that callers
+ * can size arrays. A negative status on error. [any-thread] Since 0.1. */
+POOL_API int32_t pool_participants(pool_t pool);
+
+/* ---- inside a task ----------------------------------------------------------------------- */
+
+/* Room for one fork, in the caller's frame. Its size is frozen. */
+typedef struct pool_fork {
+  uint64_t opaque[8];
+} pool_fork_t;
+
+/* Makes run(arg) available to other workers while the caller goes on; it must be joined, newest first, by the
+ * same task before it returns, with mem untouched in between. Never allocates, never fails for want of
+ * room: what finds no room is run by its join. INVALID (NULL), FORKED. Since 0.1. */
+POOL_API pool_status_t pool_ctx_fork(pool_ctx_t *ctx, pool_fork_t *mem, pool_run_fn run, void *arg);
+
+/* Waits for a fork: runs it here if nobody took it. *code_out (may be NULL) is 0 or its failure code.
+ * INVALID (not a fork of this task), FORKED. [may-block] [runs-user-code] Since 0.1. */
+POOL_API pool_status_t pool_ctx_join(pool_ctx_t *ctx, pool_fork_t *mem, int32_t *code_out);
+
+/* A child that nobody joins, on the running worker's own queue. Exempt from the queue limit and counted.
+ * options.drop is its drop. INVALID, CLOSED (cancelling close), NOMEM, FORKED. Since 0.1. */
+POOL_API pool_status_t pool_ctx_submit(pool_ctx_t *ctx, pool_run_fn run, void *arg);
+
+/* 1 if the task was asked to stop (pool_cancel, group cancel, POOL_CANCEL_ALL), else 0. Since 0.1. */
+POOL_API int32_t pool_ctx_should_stop(pool_ctx_t *ctx);
+/* Sets the 64-bit value of the result. INVALID (NULL). Since 0.1. */
+POOL_API pool_status_t pool_ctx_set_value(pool_ctx_t *ctx, uint64_t value);
+
+/* ---- wait, cancel, results --------------------------------------------------------------- */
+
+/* Waits until the task has ended and copies its result (out may be NULL; size = sizeof *out). From a task of
+ * the same pool, or with POOL_WAIT_HELP, a task that has not started is run on the calling thread; a worker
+ * that has to wait is stood in for, so that waits cannot starve the pool. A stranger's task never runs
+ * inside a wait. The ticket stays valid. OK, TIMEOUT, DEADLOCK (the task is the caller, or one that the
+ * caller runs inside), INVALID. [any-thread] [may-block] [runs-user-code] Since 0.1. */
+POOL_API pool_status_t pool_wait(pool_ticket_t ticket, uint32_t flags, int64_t timeout_ns,
+                                 pool_result_t *out_or_null, uint32_t size);
+
+/* Waits for one (all = 0; its index in *index, may be NULL) or all (all = 1) of n tickets. OK, TIMEOUT,
+ * DEADLOCK, INVALID (n = 0, tickets NULL, all not 0 or 1), BADHANDLE (*index tells which).
+ * [any-thread] [may-block] [runs-user-code] Since 0.1. */
+POOL_API pool_status_t pool_wait_many(const pool_ticket_t *tickets, uint32_t n, int32_t all,
+                                      int64_t timeout_ns, uint32_t *index);
+
+/* Waits until no task is queued or running. OK, TIMEOUT, DEADLOCK, INVALID.
+ * [any-thread] [may-block] [not-in-task] Since 0.1. */
+POOL_API pool_status_t pool_wait_idle(pool_t pool, int64_t timeout_ns);
+
+/* OK: this call won; the task will never run, its done and drop have been called, its outcome is CANCELLED.
+ * ALREADY: it runs (and is asked to stop) or is over. [any-thread] [runs-user-code] Since 0.1. */
+POOL_API pool_status_t pool_cancel(pool_ticket_t ticket);
+
+/* Gives the ticket back; the task goes on. OK. [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API pool_status_t pool_ticket_release(pool_ticket_t ticket);
+
+/* ---- groups ------------------------------------------------------------------------------ */
+
+typedef struct pool_group_options {
+  uint32_t struct_size;
+  uint32_t reserved;
+} pool_group_options_t;
+
+/* A set of tasks of one pool, empty at first. The caller owns the handle: pool_group_release.
+ * INVALID, TOOBIG, NOMEM, CLOSED. [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_group_create(pool_t pool, const pool_group_options_t *options_or_null,
+                                         pool_group_t *out);
+/* Adds and submits a task; options.drop of the pool is its drop. Exempt from the queue limit and counted.
+ * As pool_submit, and CANCELLED if the group was cancelled. [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_group_submit(pool_group_t group, pool_run_fn run, void *arg);
+/* Waits until every member has ended; *first_code (may be NULL) is the first failure's code, else 0. Members
+ * may add members. In a task of the pool it runs members that have not started. OK, TIMEOUT, DEADLOCK
+ * (the caller is a member, or runs inside one), INVALID. [any-thread] [may-block] [runs-user-code]
+ * Since 0.1. */
+POOL_API pool_status_t pool_group_wait(pool_group_t group, int64_t timeout_ns,
+                                       int32_t *first_code_or_null);
+/* Cancels members that have not started, asks the others to stop, refuses new ones. Idempotent. OK.
+ * [any-thread] [runs-user-code] Since 0.1. */
+POOL_API pool_status_t pool_group_cancel(pool_group_t group);
+/* Gives the handle back; members go on. OK. [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API pool_status_t pool_group_release(pool_group_t group);
+
+/* ---- workers and hooks ------------------------------------------------------------------- */
+
+/* Index of the calling worker in this pool, 0 ... workers_limit - 1; -1 on any other thread; below -1
+ * never: a bad handle is -1 too. [any-thread] Since 0.1. */
+POOL_API int32_t pool_worker_index(pool_t pool);
+
+/* start runs on every worker before its first task (on those that exist before their next one), stop on every
+ * worker that ran start, when it ends or the hook is removed. Either may be NULL. *id names it for
+ * pool_hook_remove. OK, INVALID (both or id NULL), NOMEM, CLOSED. [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_hook_add(pool_t pool, pool_hook_fn start, pool_hook_fn stop, void *user,
+                                     uint64_t *id);
+/* Runs stop on each worker that ran start, at its next task boundary, and returns when none is running or will
+ * run: user and the functions may go. OK, NOTFOUND, DEADLOCK. [any-thread] [may-block] [not-in-task]
+ * Since 0.1. */
+POOL_API pool_status_t pool_hook_remove(pool_t pool, uint64_t id);
+
+/* ---- scale and see ----------------------------------------------------------------------- */
+
+/* Sets the number of workers by hand, at once and under load: workers start, or end after their current task.
+ * 0 hands back to workers_min ... workers_max and demand. OK, INVALID (above workers_limit, shared
+ * pool), THREAD (fewer could be started; the target stays), CLOSED. [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_tune(pool_t pool, uint32_t workers);
+
+/* In every snapshot: started >= ended_run, submitted >= started + ended_unrun, and
+ * done + failed + cancelled + expired + shed == ended_run + ended_unrun. */
+typedef struct pool_stats_t {
+  uint32_t struct_size;
+  uint32_t workers_live;    /* gauges */
+  uint32_t workers_busy;
+  uint32_t workers_parked;
+  uint32_t workers_blocked; /* waiting inside a task for another one */
+  uint32_t workers_wanted;  /* what the scaler or pool_tune aims at; above live: not yet or not startable */
+  uint64_t queued;          /* submitted - started - ended_unrun */
+  uint64_t submitted;       /* counters from here on: tasks accepted */
+  uint64_t started;         /* tasks with a first attempt */
+  uint64_t ended_run;       /* tasks that ran and ended */
+  uint64_t ended_unrun;     /* tasks that ended without having run */
+  uint64_t done;            /* outcomes */
+  uint64_t failed;
+  uint64_t cancelled;
+  uint64_t expired;
+  uint64_t shed;
+  uint64_t rejected;        /* submits refused for FULL, TIMEOUT or THREAD */
+  uint64_t attempts;        /* runs begun */
+  uint64_t steals;          /* tasks taken from another worker's queue */
+  uint64_t parks;           /* times a worker went to sleep */
+  uint64_t wakes;           /* times a worker was woken by another thread */
+  uint64_t retired;         /* workers that ended */
+  uint64_t start_failures;  /* threads the operating system refused */
+  uint64_t misuse;          /* refused calls of this process: INVALID, BADHANDLE, TOOBIG, DEADLOCK, FORKED */
+  uint64_t wait_p50_ns;     /* submit to start, 1 in 64 of plain tasks and every pool_submit_task; */
+  uint64_t wait_p99_ns;     /* bucket upper bounds, within 7 % */
+  uint64_t run_p50_ns;
+  uint64_t run_p99_ns;
+} pool_stats_t;
+
+/* A snapshot; size = sizeof *out. OK, INVALID (NULL, size < 4). [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_stats(pool_t pool, pool_stats_t *out, uint32_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* WORKPOOL_WORKPOOL_H_ */

@@ -1,0 +1,31 @@
+#include "base/fence.h"
+
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace workpool {
+namespace internal {
+
+constinit Atomic<bool> g_membarrier{false};
+constinit Atomic<unsigned> g_fence_word{0};
+
+}  // namespace internal
+
+void InitFences() {
+  // Registration outlives fork and is idempotent, so a second caller does no harm.
+  if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0) {
+    internal::g_membarrier.store(true, kRelaxed);
+  }
+}
+
+void HeavyFence() {
+  FullFence();
+#if !defined(WORKPOOL_TSAN)
+  if (internal::g_membarrier.load(kRelaxed)) {
+    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+  }
+#endif
+}
+
+}  // namespace workpool

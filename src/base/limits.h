@@ -1,0 +1,31 @@
+// The bounds of the library, each with its reason. Public ones repeat what workpool.h promises.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace workpool {
+
+inline constexpr uint32_t kWorkersMax = 4096;
+inline constexpr uint32_t kParticipantsMax = 2 * kWorkersMax;
+inline constexpr uint64_t kQueueLimitDefault = uint64_t{1} << 20;
+// Up to here the limit is exact: one shared counter; above it stripes hold credits (dispatch/queue_limit.h).
+inline constexpr uint64_t kQueueLimitExactMax = 4096;
+inline constexpr int64_t kKeepAliveDefaultNs = 1'000'000'000;
+inline constexpr uint64_t kStackDefaultBytes = uint64_t{1} << 20;
+inline constexpr uint64_t kStackMinBytes = uint64_t{1} << 16;
+inline constexpr uint64_t kStackMaxBytes = uint64_t{1} << 30;
+// Below this much stack a wait parks instead of running what it waits for.
+inline constexpr size_t kStackReserveBytes = 64 * 1024;
+inline constexpr size_t kNameMax = 63;
+inline constexpr size_t kTextMax = 255;
+inline constexpr uint32_t kStructSizeMax = 64 * 1024;
+// One batch: what a worker takes from an injection queue or a victim in one go.
+inline constexpr uint32_t kBatchMax = 64;
+// A worker looks at the injection queues first every 61st task (a prime, so that no period of the
+// program's own locks onto it), and at its own oldest the task after.
+inline constexpr uint32_t kFairnessPeriod = 61;
+// One plain task in 64 carries time stamps.
+inline constexpr uint32_t kSamplePeriod = 64;
+
+}  // namespace workpool

@@ -1,0 +1,21 @@
+#include "base/mutex.h"
+
+#include "base/spin.h"
+
+namespace workpool {
+
+void Mutex::LockSlow() {
+  // Sections are tens of nanoseconds long: a short spin saves most sleeps (100: best of 0..1000 with two
+  // threads on two cores; beyond it the holder was descheduled).
+  for (int spin = 0; spin < 100; ++spin) {
+    uint32_t free = 0;
+    if (state_.load(kRelaxed) == 0 && state_.compare_exchange_strong(free, 1, kAcquire, kRelaxed)) {
+      return;
+    }
+    SpinPause();
+  }
+  // From here on we leave 2 behind, because others may sleep as well. acquire: as in Lock.
+  while (state_.exchange(2, kAcquire) != 0) (void)FutexWait(state_, 2, kNever);
+}
+
+}  // namespace workpool

@@ -1,0 +1,33 @@
+#include "base/process.h"
+
+#include <pthread.h>
+
+#include "base/fence.h"
+#include "base/thread_line.h"
+
+namespace workpool {
+
+constinit Atomic<uint32_t> g_fork_epoch{1};
+
+uint32_t ForkEpoch() { return g_fork_epoch.load(kRelaxed); }
+
+namespace {
+
+constinit Atomic<bool> g_watching{false};
+
+// Runs in the child, whose only thread this is: no lock, no allocation, no join.
+void AfterForkInChild() { g_fork_epoch.fetch_add(1, kRelaxed); }
+
+}  // namespace
+
+void WatchFork() {
+  // Every caller does this before it publishes or uses a shared object, so that no two threads ever
+  // disagree on how the fences pair.
+  InitFences();
+  if (g_watching.exchange(true, kAcqRel)) return;
+  // The library is never unloaded (-z,nodelete), so the handler stays valid. If there is no memory for
+  // it, forks go unnoticed, as without this library.
+  pthread_atfork(nullptr, nullptr, AfterForkInChild);
+}
+
+}  // namespace workpool

@@ -1,0 +1,39 @@
+// The one home of thread start. A thread chooses its own stack, signal mask and affinity; the creating
+// thread's are not touched.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace workpool {
+
+// A joinable thread, by number; valid until joined or detached.
+using ThreadHandle = uint64_t;
+
+struct ThreadOptions {
+  size_t stack_bytes;
+  bool inherit_affinity;  // else the affinity of the process's main thread
+};
+
+// Runs body(arg) on a new thread with every asynchronous signal blocked. 0, or an errno: EAGAIN is often
+// passing.
+[[nodiscard]] int StartThread(const ThreadOptions& options, void (*body)(void*), void* arg,
+                              ThreadHandle* out);
+void JoinThread(ThreadHandle thread);
+void DetachThread(ThreadHandle thread);
+[[nodiscard]] ThreadHandle CurrentThread();
+
+// Name of the calling thread as ps and gdb show it, cut to 15 bytes.
+void SetThreadName(const char* name);
+
+// Kernel id of the calling thread, and whether a thread of this process has that id.
+[[nodiscard]] int32_t CurrentTid();
+[[nodiscard]] bool ThreadAlive(int32_t tid);
+
+void YieldThread();
+void SleepNs(uint64_t ns);
+
+// Bytes left on the calling thread's stack below this frame; SIZE_MAX where it is not known.
+[[nodiscard]] size_t StackLeft();
+
+}  // namespace workpool

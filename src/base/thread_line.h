@@ -1,0 +1,94 @@
+// What a thread leaves where others can read it, and what it keeps to itself.
+//
+// A ThreadLine is one cache line in which a thread names the handle slot it is working on by a plain
+// store. Whoever wants to end that slot invalidates it, issues a HeavyFence and waits until no line names
+// it: the reader pays two stores, the rare destroyer pays for both (hazard pointers, Michael, TPDS 2004,
+// with the asymmetric fence of Goldblatt, P1202).
+//
+// Lines are never freed. The line of a dead thread is found by its owner's kernel id, because a
+// destructor of thread storage would run in an unknown order, or point into an unloaded library.
+//
+// Threads:   Enter, Leave: the owner.  WaitUntilUnused: any thread that is not inside that slot.
+// Invariant: between Enter and Leave no user code runs and nothing blocks for long; sections do not nest.
+#pragma once
+
+#include <cstdint>
+
+#include "base/atomic.h"
+#include "base/cache_line.h"
+#include "base/fence.h"
+
+namespace workpool {
+
+// The last refused call of a thread, see base/error.h.
+struct LastError {
+  int32_t code = 0;
+  bool fresh = false;          // text was said during the call that is just failing
+  const char* function = "";   // constant
+  const char* text = "";       // constant, or buffer
+  char buffer[320] = {};
+};
+
+struct alignas(kCacheLine) ThreadLine {
+  Atomic<uint64_t> active{0};  // slot named by its owner, 0 = none
+  Atomic<uint64_t> owner{0};   // kernel thread id in the low half, number of owners so far in the high half
+  ThreadLine* next = nullptr;  // constant once published
+  uint32_t index = 0;          // constant; spreads threads over queues
+  LastError error;             // owner only
+};
+
+// Thread-private state; constant-initialised, without destructor.
+struct Tls {
+  ThreadLine* line = nullptr;   // valid if epoch is the process's
+  uint32_t epoch = 0;           // fork epoch in which line was taken; 0 = never
+  int32_t locks_held = 0;       // counted in builds with assertions
+  uint32_t submits = 0;         // plain tasks submitted, to choose those that carry time stamps
+  void* worker = nullptr;       // the Worker this thread is, see worker/worker.h
+  void* frame = nullptr;        // innermost running task, see worker/frame.h
+  const void* stack_base = nullptr;  // lowest address of the stack; known on worker threads
+};
+
+#if defined(WORKPOOL_MODEL)
+Tls& CurrentTls();
+#else
+extern constinit thread_local Tls t_tls;
+inline Tls& CurrentTls() { return t_tls; }
+#endif
+
+// Raised by one in every forked child, before any other code of the child runs. Starts at 1.
+extern Atomic<uint32_t> g_fork_epoch;
+
+// The calling thread's line, or nullptr if there is no memory for one.
+[[nodiscard]] ThreadLine* RegisterThread(Tls& tls);
+
+[[nodiscard]] inline ThreadLine* CurrentLine(Tls& tls) {
+  // relaxed: the epoch changes only in a child, which begins with one thread.
+  if (tls.epoch == g_fork_epoch.load(kRelaxed)) [[likely]] return tls.line;
+  return RegisterThread(tls);
+}
+
+// Names a slot for the life of the object.
+class LineSection {
+ public:
+  LineSection(ThreadLine& line, uint64_t slot) : line_(line) {
+    line_.active.store(slot, kRelaxed);
+    // Partner: the HeavyFence in WaitUntilUnused. Without it the check of the slot's generation could be
+    // done before the name is seen, and the slot be ended in between.
+    LightFence();
+  }
+  ~LineSection() {
+    // release: what was done inside happens before the destroyer's acquire load of 0.
+    line_.active.store(0, kRelease);
+  }
+  LineSection(const LineSection&) = delete;
+  LineSection& operator=(const LineSection&) = delete;
+
+ private:
+  ThreadLine& line_;
+};
+
+// Returns when every thread that was inside slot at the call has left it. The caller has made the slot
+// unusable before, and is not inside it.
+void WaitUntilUnused(uint64_t slot);
+
+}  // namespace workpool

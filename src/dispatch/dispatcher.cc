@@ -1,0 +1,105 @@
+#include "dispatch/dispatcher.h"
+
+#include <algorithm>
+#include <new>
+
+namespace workpool {
+
+Dispatcher::Dispatcher(uint64_t queue_limit, uint32_t queues)
+    : count_(queues), limit_(queue_limit, queues) {}
+
+Dispatcher::~Dispatcher() {
+  if (queues_ == nullptr) return;
+  for (uint32_t i = 0; i < count_; ++i) queues_[i].~InjectionQueue();
+  FreeBytes(queues_, count_ * sizeof(InjectionQueue));
+}
+
+bool Dispatcher::Allocate() {
+  auto* memory = static_cast<InjectionQueue*>(
+      AllocateBytes(count_ * sizeof(InjectionQueue), alignof(InjectionQueue)));
+  if (memory == nullptr) return false;
+  for (uint32_t i = 0; i < count_; ++i) new (&memory[i]) InjectionQueue();
+  queues_ = memory;
+  return true;
+}
+
+InjectionQueue& Dispatcher::LockOne(uint32_t hint) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (uint32_t i = 0; i < count_; ++i) {
+    InjectionQueue& queue = queues_[(hint + i) & (count_ - 1)];
+    if (queue.TryLock()) return queue;
+  }
+  InjectionQueue& home = queues_[hint & (count_ - 1)];
+  home.Lock();
+  return home;
+}
+
+Dispatcher::PushResult Dispatcher::Push(const Slot* slots, uint32_t count, uint32_t hint,
+                                        Admission admission,
+                                        bool counted) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  uint32_t admitted = count;
+  if (limit_.exact() && counted) {
+    if (admission == Admission::kExempt) {
+      limit_.AcquireExempt(count);
+    } else {
+      admitted = limit_.Acquire(count);
+      if (admitted == 0) return {0, POOL_E_FULL};
+    }
+  }
+  InjectionQueue* queue = &LockOne(hint);
+  if (!limit_.exact() && !limit_.unlimited() && admission == Admission::kLimited) {
+    admitted = limit_.Draw(*queue, count);
+    if (admitted < count) {
+      queue->Unlock();
+      limit_.Recall(queues_, count_);
+      queue = &LockOne(hint);
+      admitted = limit_.Draw(*queue, count);
+    }
+  }
+  const uint32_t pushed = admitted == 0 ? 0 : queue->Push(slots, admitted, counted);
+  limit_.Entered(*queue, pushed);
+  queue->Unlock();
+  if (limit_.exact() && counted && pushed < admitted) limit_.Release(admitted - pushed);
+  if (pushed == count) return {pushed, POOL_OK};
+  return {pushed, pushed < admitted ? POOL_E_NOMEM : POOL_E_FULL};
+}
+
+uint32_t Dispatcher::Take(Slot* out, uint32_t max, uint32_t hint,
+                          uint32_t sharers) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (uint32_t i = 0; i < count_; ++i) {
+    InjectionQueue& queue = queues_[(hint + i) & (count_ - 1)];
+    if (queue.SizeApprox() == 0) continue;
+    // A locked queue is being fed or emptied; who holds it looks after what is in it.
+    if (!queue.TryLock()) continue;
+    const uint64_t share = (queue.Size() + sharers - 1) / sharers;
+    const uint32_t taken =
+        queue.Take(out, static_cast<uint32_t>(std::min<uint64_t>(std::max<uint64_t>(share, 1), max)));
+    if (taken > 0) limit_.Left(queue, taken);
+    queue.Unlock();
+    if (taken > 0) return taken;
+  }
+  return 0;
+}
+
+bool Dispatcher::HasTasks() const {
+  for (uint32_t i = 0; i < count_; ++i) {
+    if (queues_[i].SizeApprox() != 0) return true;
+  }
+  return false;
+}
+
+uint64_t Dispatcher::SubmittedCount() const {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < count_; ++i) sum += queues_[i].submitted.Read();
+  return sum;
+}
+
+bool Dispatcher::HasRoom() const {
+  if (limit_.unlimited()) return true;
+  if (limit_.exact()) return limit_.HasRoomExact();
+  if (limit_.StockApprox()) return true;
+  uint64_t queued = 0;
+  for (uint32_t i = 0; i < count_; ++i) queued += queues_[i].SizeApprox();
+  return queued < limit_.limit();
+}
+
+}  // namespace workpool

@@ -1,0 +1,56 @@
+// Census: how many workers there are and what they do, in one word, so that a submit decides with one load
+// whether anybody must be woken or started, and a worker with one comparison whether anything has changed.
+//
+//   bits  0..13 searching   awake without a task, or woken or started and not yet at work
+//   bits 14..27 parked      asleep, or about to be, in the idle set
+//   bits 28..41 live        all workers, those being started included
+//   bits 42..55 ceiling     how many may be up at once: the target, and one for each that waits inside a task
+//   bits 56..63 flags
+// Every field holds 0 .. 4096 of 16383, so that no addition carries into its neighbour.
+#pragma once
+
+#include <cstdint>
+
+namespace workpool {
+
+class Census {
+ public:
+  static constexpr uint64_t kSearchingOne = 1;
+  static constexpr uint64_t kParkedOne = uint64_t{1} << 14;
+  static constexpr uint64_t kLiveOne = uint64_t{1} << 28;
+  static constexpr uint64_t kCeilingOne = uint64_t{1} << 42;
+  static constexpr uint64_t kFieldMask = (1 << 14) - 1;
+
+  static constexpr uint64_t kPaused = uint64_t{1} << 56;         // workers take nothing
+  static constexpr uint64_t kRefuseOutside = uint64_t{1} << 57;  // closing: outsiders are refused
+  static constexpr uint64_t kRefuseAll = uint64_t{1} << 58;      // and the pool's own tasks
+  static constexpr uint64_t kCancelQueued = uint64_t{1} << 59;   // what is taken is cancelled, not run
+  static constexpr uint64_t kStopRunning = uint64_t{1} << 60;    // running tasks are asked to stop
+  static constexpr uint64_t kStop = uint64_t{1} << 61;           // workers without a task end
+  static constexpr uint64_t kStartFailed = uint64_t{1} << 62;    // a thread could not be started: try again
+
+  constexpr explicit Census(uint64_t word) : word_(word) {}
+
+  constexpr uint64_t word() const { return word_; }
+  constexpr uint32_t searching() const { return Field(0); }
+  constexpr uint32_t parked() const { return Field(14); }
+  constexpr uint32_t live() const { return Field(28); }
+  constexpr uint32_t ceiling() const { return Field(42); }
+  constexpr bool has(uint64_t flags) const { return (word_ & flags) != 0; }
+
+  // Up: live and not parked. Those beyond the ceiling park at their next task boundary.
+  constexpr uint32_t up() const { return live() - parked(); }
+  constexpr bool HasSurplus() const { return up() > ceiling(); }
+
+  // A waiting task needs somebody: nobody looks for work, and one could be woken or started.
+  constexpr bool NeedsHelp() const { return searching() == 0 && up() < ceiling() && !has(kPaused); }
+
+ private:
+  constexpr uint32_t Field(int shift) const {
+    return static_cast<uint32_t>(word_ >> shift & kFieldMask);
+  }
+
+  uint64_t word_;
+};
+
+}  // namespace workpool

@@ -1,0 +1,115 @@
+#include "park/idle_set.h"
+
+#include "base/clock.h"
+#include "base/fence.h"
+
+namespace workpool {
+
+bool IdleSet::TryReserveStart(bool forced) {
+  uint64_t word = word_.load(kRelaxed);
+  for (;;) {
+    const Census census(word);
+    const bool wanted = forced ? census.live() < census.ceiling()
+                               : census.NeedsHelp() && census.parked() == 0;
+    if (!wanted) return false;
+    if (word_.compare_exchange_weak(word, word + Census::kLiveOne + Census::kSearchingOne, kSeqCst,
+                                    kRelaxed)) {
+      return true;
+    }
+  }
+}
+
+bool IdleSet::TryBeginSearch() {
+  uint64_t word = word_.load(kRelaxed);
+  while (Census(word).searching() == 0) {
+    if (word_.compare_exchange_weak(word, word + Census::kSearchingOne, kSeqCst, kRelaxed)) return true;
+  }
+  return false;
+}
+
+void IdleSet::Announce(Parker& worker, bool was_searching) {
+  {
+    MutexLock lock(mu_);
+    // relaxed: ordered by the lock; only a waker that takes the worker from the list writes it.
+    worker.token.store(0, kRelaxed);
+    worker.older = newest_;
+    worker.newer = nullptr;
+    worker.listed = true;
+    (newest_ != nullptr ? newest_->newer : oldest_) = &worker;
+    newest_ = &worker;
+    word_.fetch_add(Census::kParkedOne - (was_searching ? Census::kSearchingOne : 0), kSeqCst);
+  }
+  // The announcement before the last look at the queues; partner: the fence after a task is queued.
+  FullFence();
+}
+
+void IdleSet::Remove(Parker& worker) {
+  (worker.newer != nullptr ? worker.newer->older : newest_) = worker.older;
+  (worker.older != nullptr ? worker.older->newer : oldest_) = worker.newer;
+  worker.listed = false;
+}
+
+bool IdleSet::Withdraw(Parker& worker) {
+  MutexLock lock(mu_);
+  if (!worker.listed) return false;
+  Remove(worker);
+  word_.fetch_add(Census::kSearchingOne - Census::kParkedOne, kSeqCst);
+  return true;
+}
+
+SleepResult IdleSet::Sleep(Parker& worker, uint64_t deadline_ns, const Atomic<uint32_t>& keep) {
+  // acquire: pairs with the release in Wake; what the waker queued is visible.
+  while (worker.token.load(kAcquire) == 0) {
+    if (FutexWait(worker.token, 0, deadline_ns) == FutexResult::kWoken) continue;
+    MutexLock lock(mu_);
+    if (!worker.listed) continue;  // somebody is just waking us
+    // The minimum may have been raised while we slept.
+    if (Load().live() <= keep.load(kRelaxed)) {
+      deadline_ns = kNever;
+      continue;
+    }
+    Remove(worker);
+    word_.fetch_sub(Census::kParkedOne + Census::kLiveOne, kSeqCst);
+    return SleepResult::kExpired;
+  }
+  return SleepResult::kWoken;
+}
+
+void IdleSet::Wake(Parker& worker) {
+  // release: pairs with the acquire in Sleep.
+  worker.token.store(1, kRelease);
+  // The worker may have seen the token already and be at work; its parker lives as long as the set.
+  FutexWake(worker.token, 1);
+}
+
+bool IdleSet::WakeOne() {
+  Parker* worker;
+  {
+    MutexLock lock(mu_);
+    if (Load().searching() > 0) return true;
+    if (newest_ == nullptr) return false;
+    worker = newest_;
+    Remove(*worker);
+    word_.fetch_add(Census::kSearchingOne - Census::kParkedOne, kSeqCst);
+    wakes_.Add();
+  }
+  Wake(*worker);
+  return true;
+}
+
+void IdleSet::WakeAll() {
+  for (;;) {
+    Parker* worker;
+    {
+      MutexLock lock(mu_);
+      if (oldest_ == nullptr) return;
+      worker = oldest_;
+      Remove(*worker);
+      word_.fetch_add(Census::kSearchingOne - Census::kParkedOne, kSeqCst);
+      wakes_.Add();
+    }
+    Wake(*worker);
+  }
+}
+
+}  // namespace workpool

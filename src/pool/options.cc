@@ -1,0 +1,149 @@
+#include "pool/options.h"
+
+#include <algorithm>
+#include <bit>
+#include <cinttypes>
+#include <cstdio>
+#include <cstring>
+
+#include "base/clock.h"
+#include "base/cpus.h"
+#include "base/error.h"
+#include "base/limits.h"
+
+namespace workpool {
+namespace {
+
+constexpr uint32_t kQueuesMax = 64;
+
+bool IsUtf8(const char* text) {
+  const auto* p = reinterpret_cast<const unsigned char*>(text);
+  while (*p != 0) {
+    int more;
+    uint32_t code;
+    if (*p < 0x80) {
+      more = 0, code = *p;
+    } else if ((*p & 0xE0) == 0xC0) {
+      more = 1, code = *p & 0x1F;
+    } else if ((*p & 0xF0) == 0xE0) {
+      more = 2, code = *p & 0x0F;
+    } else if ((*p & 0xF8) == 0xF0) {
+      more = 3, code = *p & 0x07;
+    } else {
+      return false;
+    }
+    ++p;
+    for (int i = 0; i < more; ++i, ++p) {
+      if ((*p & 0xC0) != 0x80) return false;
+      code = code << 6 | (*p & 0x3F);
+    }
+    // The shortest form only, no surrogates, nothing past the last code point (RFC 3629).
+    static constexpr uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};
+    if (code < kLeast[more] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return false;
+  }
+  return true;
+}
+
+Status CheckCount(const char* field, uint32_t value, uint32_t limit, const char* remedy) {
+  if (value <= limit) return POOL_OK;
+  return Fail(POOL_E_INVALID, "options.%s = %u is above the limit %u; %s", field, value, limit, remedy);
+}
+
+Status CheckWorkers(const pool_options_t& in, EngineOptions* out) {
+  Status status = CheckCount("workers_max", in.workers_max, kWorkersMax, "use 0 for automatic");
+  if (status != POOL_OK) return status;
+  out->workers_max = in.workers_max != 0 ? in.workers_max : std::clamp(ProcessCpus(), 2u, kWorkersMax);
+  status = CheckCount("workers_min", in.workers_min, out->workers_max, "it may not exceed workers_max");
+  if (status != POOL_OK) return status;
+  out->workers_min = in.workers_min;
+  status = CheckCount("workers_limit", in.workers_limit, kWorkersMax, "use 0 for 4096");
+  if (status != POOL_OK) return status;
+  out->workers_limit = in.workers_limit != 0 ? in.workers_limit : kWorkersMax;
+  if (out->workers_limit < out->workers_max) {
+    return Fail(POOL_E_INVALID, "options.workers_limit = %u is below workers_max = %u; use 0 for 4096",
+                in.workers_limit, out->workers_max);
+  }
+  return POOL_OK;
+}
+
+}  // namespace
+
+Status CheckName(const char* name, const char* field, const char* fallback, char* out) {
+  if (name == nullptr) name = fallback;
+  const size_t length = strnlen(name, kNameMax + 1);
+  if (length > kNameMax) {
+    return Fail(POOL_E_INVALID, "%s is longer than %zu bytes; shorten it", field, kNameMax);
+  }
+  if (!IsUtf8(name)) return Fail(POOL_E_INVALID, "%s is not UTF-8; encode it", field);
+  std::memcpy(out, name, length + 1);
+  return POOL_OK;
+}
+
+Status CheckOnFull(int32_t value, const char* field, int32_t fallback, int32_t* out) {
+  if (value < POOL_ON_FULL_DEFAULT || value > POOL_ON_FULL_BLOCK) {
+    return Fail(POOL_E_INVALID, "%s = %" PRId32 " is no POOL_ON_FULL_ value; use 0 for the default", field,
+                value);
+  }
+  *out = value == POOL_ON_FULL_DEFAULT ? fallback : value;
+  return POOL_OK;
+}
+
+Status CheckTimeout(int64_t timeout_ns, const char* field) {
+  if (timeout_ns >= POOL_FOREVER) return POOL_OK;
+  return Fail(POOL_E_INVALID, "%s = %" PRId64 " is negative; use -1 to wait for ever, 0 to poll", field,
+              timeout_ns);
+}
+
+Status CheckOptions(const pool_options_t& in, PoolOptions* out) {
+  EngineOptions& engine = out->engine;
+  Status status = CheckWorkers(in, &engine);
+  if (status == POOL_OK) status = CheckTimeout(in.keep_alive_ns, "options.keep_alive_ns");
+  if (status == POOL_OK) status = CheckTimeout(in.submit_timeout_ns, "options.submit_timeout_ns");
+  if (status == POOL_OK) {
+    status = CheckOnFull(in.on_full, "options.on_full", POOL_ON_FULL_REJECT, &out->on_full);
+  }
+  if (status == POOL_OK) {
+    status = CheckCount("prestart", in.prestart, engine.workers_max, "it may not exceed workers_max");
+  }
+  if (status == POOL_OK) status = CheckName(in.name, "options.name", "pool", engine.name);
+  if (status != POOL_OK) return status;
+  if (in.on_exception != POOL_EXC_CAPTURE && in.on_exception != POOL_EXC_TERMINATE) {
+    return Fail(POOL_E_INVALID, "options.on_exception = %" PRId32 " is no POOL_EXC_ value; use 0 or 1",
+                in.on_exception);
+  }
+  if (in.inherit_affinity > 1) {
+    return Fail(POOL_E_INVALID, "options.inherit_affinity = %u is no switch; use 0 or 1",
+                in.inherit_affinity);
+  }
+  if (in.stack_bytes != 0 && (in.stack_bytes < kStackMinBytes || in.stack_bytes > kStackMaxBytes)) {
+    return Fail(POOL_E_INVALID,
+                "options.stack_bytes = %" PRIu64 " is outside %" PRIu64 " ... %" PRIu64 "; use 0 for 1 MiB",
+                in.stack_bytes, kStackMinBytes, kStackMaxBytes);
+  }
+  if (in.log_level < POOL_LOG_OFF || in.log_level > POOL_LOG_DEBUG) {
+    return Fail(POOL_E_INVALID, "options.log_level = %" PRId32 " is outside 0 ... 4; use 0 for none",
+                in.log_level);
+  }
+  if (in.reserved != 0) {
+    return Fail(POOL_E_INVALID, "options.reserved = %u must be 0; use pool_options_init", in.reserved);
+  }
+  engine.keep_alive_ns = in.keep_alive_ns == 0   ? kKeepAliveDefaultNs
+                         : in.keep_alive_ns < 0 ? kNever
+                                                : static_cast<uint64_t>(in.keep_alive_ns);
+  engine.queue_limit = in.queue_limit != 0 ? in.queue_limit : kQueueLimitDefault;
+  // Two queues for each CPU: a submitter that finds one locked finds the next free.
+  engine.queues = std::min(std::bit_ceil(2 * ProcessCpus()), kQueuesMax);
+  engine.drop = in.drop;
+  engine.terminate_on_exception = in.on_exception == POOL_EXC_TERMINATE;
+  engine.thread.stack_bytes =
+      static_cast<size_t>(in.stack_bytes != 0 ? in.stack_bytes : kStackDefaultBytes);
+  engine.thread.inherit_affinity = in.inherit_affinity != 0;
+  out->prestart = in.prestart;
+  out->submit_timeout_ns = in.submit_timeout_ns != 0 ? in.submit_timeout_ns : POOL_FOREVER;
+  out->log_fn = in.log_fn;
+  out->log_user = in.log_user;
+  out->log_level = in.log_level;
+  return POOL_OK;
+}
+
+}  // namespace workpool

@@ -1,0 +1,174 @@
+#include "pool/pool.h"
+
+#include "base/error.h"
+#include "scaling/busy_share.h"
+
+namespace workpool {
+namespace {
+
+constexpr uint64_t kFlagsOfMode[] = {
+    Census::kRefuseOutside,
+    Census::kRefuseOutside | Census::kRefuseAll | Census::kCancelQueued,
+    Census::kRefuseOutside | Census::kRefuseAll | Census::kCancelQueued | Census::kStopRunning,
+};
+
+}  // namespace
+
+Pool::Pool(const PoolOptions& options)
+    : engine_(options.engine),
+      full_policy_{options.on_full, options.submit_timeout_ns},
+      prestart_(options.prestart) {
+  engine_.decider = &DecideByBusyShare;
+  engine_.owner = this;
+  engine_.ref = [](Engine& engine) { static_cast<Pool*>(engine.owner)->Ref(); };
+  engine_.unref = [](Engine& engine) { static_cast<Pool*>(engine.owner)->Unref(); };
+}
+
+Status Pool::Create(const pool_options_t& options, Pool** out) {
+  PoolOptions checked;
+  const Status status = CheckOptions(options, &checked);
+  if (status != POOL_OK) return status;
+  Pool* pool = New<Pool>(checked);
+  if (pool == nullptr) return POOL_E_NOMEM;
+  if (!pool->engine_.dispatcher.Allocate() || !pool->engine_.workers.Allocate() ||
+      pool->engine_.log.Open(checked.engine.name, checked.log_fn, checked.log_user,
+                             checked.log_level) != POOL_OK) {
+    pool->Unref();
+    return POOL_E_NOMEM;
+  }
+  *out = pool;
+  return POOL_OK;
+}
+
+void Pool::SetHandle(pool_t handle, uint64_t line_slot) {
+  engine_.handle = handle;
+  engine_.line_slot = line_slot;
+}
+
+Status Pool::Prestart() {
+  if (prestart_ == 0 || engine_.workers.StartUpTo(prestart_)) return POOL_OK;
+  return FailConst(POOL_E_THREAD, "options.prestart workers could not all be started");
+}
+
+void Pool::Unref() {
+  if (refs_.fetch_sub(1, kAcqRel) != 1) return;
+  // Helpers of loops that ended long ago may still lie in the queues.
+  DiscardInjected();
+  Delete(this);
+}
+
+bool Pool::IsOwnThread() const {
+  Tls& tls = CurrentTls();
+  if (CurrentLine(tls) == nullptr) return false;
+  const auto* worker = static_cast<const Worker*>(tls.worker);
+  return (worker != nullptr && &worker->engine() == &engine_) || RunsTaskOf(tls, engine_);
+}
+
+void Pool::DiscardInjected() {
+  Slot batch[kBatchMax];
+  while (engine_.dispatcher.HasTasks()) {
+    const uint32_t taken = engine_.dispatcher.Take(batch, kBatchMax, 0, 1);
+    for (uint32_t i = 0; i < taken; ++i) DiscardSlot(engine_, batch[i]);
+  }
+}
+
+Status Pool::Close(int32_t mode, int64_t timeout_ns) {
+  const bool own = IsOwnThread();
+  if (own && timeout_ns != 0) {
+    return FailConst(POOL_E_DEADLOCK,
+                     "a task of the pool would wait for itself; use timeout_ns = 0, or close from outside");
+  }
+  const uint64_t deadline_ns = DeadlineAfter(timeout_ns);
+  engine_.idle.SetFlags(kFlagsOfMode[mode]);
+  Unpause();
+  engine_.space_event.Notify();
+  // Every submitter that had passed the gate has queued its task, or given up.
+  WaitUntilUnused(engine_.line_slot);
+  if (mode != POOL_DRAIN) DiscardInjected();
+  if (engine_.HasTasks()) engine_.workers.Help();
+  engine_.TellIfIdle();
+  if (!engine_.idle_event.Await(deadline_ns, [&] { return engine_.IsIdle(); })) {
+    return FailConst(POOL_E_TIMEOUT, "tasks are still running or queued; the pool goes on closing");
+  }
+  engine_.idle.SetFlags(Census::kRefuseAll | Census::kStop);
+  engine_.idle.WakeAll();
+  return POOL_OK;
+}
+
+void Pool::JoinWorkers() { engine_.workers.JoinAll(); }
+
+void Pool::Abandon() {
+  engine_.idle.SetFlags(kFlagsOfMode[POOL_CANCEL_QUEUED] | Census::kStop);
+  engine_.idle.ClearFlags(Census::kPaused);
+  engine_.space_event.Notify();
+  engine_.workers.DetachAll();
+  DiscardInjected();
+  engine_.idle.WakeAll();
+  engine_.TellIfIdle();
+}
+
+Status Pool::Pause() {
+  if (engine_.idle.Load().has(Census::kRefuseOutside)) return FailConst(POOL_E_CLOSED, "the pool is closing");
+  engine_.idle.SetFlags(Census::kPaused);
+  return POOL_OK;
+}
+
+Status Pool::Resume() {
+  if (engine_.idle.Load().has(Census::kRefuseOutside)) return FailConst(POOL_E_CLOSED, "the pool is closing");
+  Unpause();
+  return POOL_OK;
+}
+
+void Pool::Unpause() {
+  engine_.idle.ClearFlags(Census::kPaused);
+  // No longer paused before the look for tasks; partner: the fence after a task is queued, and that in Announce.
+  FullFence();
+  if (engine_.HasTasks()) engine_.workers.Help();
+}
+
+Status Pool::WaitIdle(uint64_t deadline_ns) {
+  if (IsOwnThread()) {
+    return FailConst(POOL_E_DEADLOCK, "a task of the pool would wait for itself");
+  }
+  if (engine_.idle_event.Await(deadline_ns, [&] { return engine_.IsIdle(); })) return POOL_OK;
+  return FailConst(POOL_E_TIMEOUT, "tasks are still running or queued");
+}
+
+Status Pool::AddHook(HookFn start, HookFn stop, void* user, uint64_t* id) {
+  if (engine_.idle.Load().has(Census::kRefuseAll)) {
+    return FailConst(POOL_E_CLOSED, "the pool is closing");
+  }
+  const Status status = engine_.hooks.Add(start, stop, user, id);
+  // The change before Disturb; partner: the fence in Worker::Attend.
+  FullFence();
+  engine_.workers.DisturbAll();
+  return status;
+}
+
+Status Pool::RemoveHook(uint64_t id) {
+  if (IsOwnThread()) {
+    return FailConst(POOL_E_DEADLOCK, "stop has to run on workers, and this is one; remove from outside");
+  }
+  if (!engine_.hooks.BeginRemove(id)) {
+    return Fail(POOL_E_NOTFOUND, "no hook has id %llu", static_cast<unsigned long long>(id));
+  }
+  FullFence();
+  engine_.workers.DisturbAll();
+  engine_.idle.WakeAll();
+  engine_.hooks.FinishRemove(id);
+  return POOL_OK;
+}
+
+Status Pool::Tune(uint32_t workers) {
+  if (workers > engine_.options.workers_limit) {
+    return Fail(POOL_E_INVALID, "workers = %u is above options.workers_limit = %u; use 0 for automatic",
+                workers, engine_.options.workers_limit);
+  }
+  if (engine_.idle.Load().has(Census::kRefuseOutside)) {
+    return FailConst(POOL_E_CLOSED, "the pool is closing");
+  }
+  if (engine_.workers.Tune(workers)) return POOL_OK;
+  return FailConst(POOL_E_THREAD, "not all workers could be started; the target stays");
+}
+
+}  // namespace workpool

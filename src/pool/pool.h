@@ -1,0 +1,103 @@
+// Pool: wires the floors together and decides when things begin and end. The C interface (capi) is a thin skin
+// over it.
+// Threads:   all, any thread. "In section" means: the caller names line_slot in its thread line
+//            (base/thread_line.h), so that the pool cannot go away and its last worker cannot leave unseen.
+// Ownership: counted: the handle, and each worker thread. The last one deletes it.
+#pragma once
+
+#include <cstdint>
+
+#include "base/api.h"
+#include "pool/options.h"
+#include "task/group.h"
+#include "task/task_record.h"
+#include "worker/engine.h"
+#include "worker/forking.h"
+#include "worker/frame.h"
+#include "worker/run_task.h"
+#include "worker/waiting.h"
+#include "worker/worker.h"
+
+namespace workpool {
+
+// How a submit behaves at the queue limit.
+struct FullPolicy {
+  int32_t on_full;     // REJECT or BLOCK
+  int64_t timeout_ns;  // POOL_FOREVER, or how long BLOCK waits
+};
+
+class Pool {
+ public:
+  // OK, INVALID, NOMEM. No thread runs yet.
+  [[nodiscard]] static Status Create(const pool_options_t& options, Pool** out);
+
+  // Before anything else: its public number, and what threads name while they are inside.
+  void SetHandle(pool_t handle, uint64_t line_slot);
+  // Starts options.prestart workers: OK, THREAD.
+  [[nodiscard]] Status Prestart();
+
+  Engine& engine() { return engine_; }
+  const FullPolicy& full_policy() const { return full_policy_; }
+
+  void Ref() { refs_.fetch_add(1, kRelaxed); }
+  void Unref();
+
+  // ---- submit (submit.cc)
+  // One plain task, stamped if it is one of the sampled ones.
+  [[nodiscard]] Status SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot);
+  // From a worker of this pool.
+  [[nodiscard]] Status SubmitPlainLocal(Tls& tls, Worker& worker, Slot slot, Admission admission);
+  // Any number, from any thread, blocking if the policy says so. Not in section; the caller holds a reference.
+  // *accepted is a prefix.
+  [[nodiscard]] Status Submit(const Slot* slots, uint32_t count, Admission admission,
+                              const FullPolicy& policy, uint32_t* accepted);
+  [[nodiscard]] Status SubmitMany(RunFn run, void* const* args, uint32_t count, uint32_t* accepted);
+  // Checks a task and makes its record, with one reference for the queue. INVALID, NOMEM, CANCELLED (group).
+  [[nodiscard]] Status MakeRecord(const pool_task_t& task, Group* group, FullPolicy* policy,
+                                  TaskRecord** out);
+  // Queues it; on failure it is given back to the caller, out of its group.
+  [[nodiscard]] Status SubmitRecord(TaskRecord& record, Admission admission, const FullPolicy& policy);
+
+  // ---- parallel_for.cc
+  [[nodiscard]] Status ParallelFor(uint64_t begin, uint64_t end, uint64_t grain, uint32_t participants_max,
+                                   RangeFn body, void* arg, int32_t* body_code);
+  uint32_t participants() const { return engine_.options.workers_max + 1; }
+
+  // ---- life (pool.cc)
+  [[nodiscard]] Status Close(int32_t mode, int64_t timeout_ns);
+  // After Close has drained it: no thread is left on return.
+  void JoinWorkers();
+  // Gives it up: cancels what is queued, lets its threads end by themselves.
+  void Abandon();
+  [[nodiscard]] Status Pause();   // OK, CLOSED
+  [[nodiscard]] Status Resume();
+  [[nodiscard]] Status WaitIdle(uint64_t deadline_ns);
+  [[nodiscard]] Status AddHook(HookFn start, HookFn stop, void* user, uint64_t* id);
+  [[nodiscard]] Status RemoveHook(uint64_t id);
+  [[nodiscard]] Status Tune(uint32_t workers);
+  [[nodiscard]] bool IsOwnThread() const;  // the caller is its worker or runs one of its tasks
+
+  // ---- snapshot.cc
+  void Snapshot(pool_stats_t* out) const;
+
+ private:
+  explicit Pool(const PoolOptions& options);
+  ~Pool() = default;
+  friend void Delete<Pool>(Pool*);
+  friend Pool* New<Pool, PoolOptions&>(PoolOptions&);
+
+  [[nodiscard]] Status SubmitOutsideInSection(ThreadLine& line, const Slot* slots, uint32_t count,
+                                              Admission admission, uint32_t* accepted);
+  [[nodiscard]] Status SubmitLocal(Worker& worker, const Slot* slots, uint32_t count, Admission admission,
+                                   const FullPolicy& policy, uint32_t* accepted);
+  [[nodiscard]] Worker* OwnWorker(const Tls& tls);
+  void Unpause();
+  void DiscardInjected();
+
+  Engine engine_;
+  const FullPolicy full_policy_;
+  const uint32_t prestart_;
+  Atomic<uint32_t> refs_{1};
+};
+
+}  // namespace workpool

@@ -1,0 +1,26 @@
+// An Entry is what a queue slot points to when a task is more than {function, argument}: a record, a fork, a
+// helper of a parallel loop. Such a slot carries the address of EntryTag as its function, so that plain tasks
+// pay one comparison for all of them together.
+#pragma once
+
+#include "queue/slot.h"
+
+namespace workpool {
+
+class Worker;
+
+struct Entry {
+  // Runs it; the worker has taken it from a queue. closing: what has not started is to be cancelled.
+  void (*execute)(Entry& self, Worker& worker, bool closing);
+  // Ends it without running it, on a thread that is not a worker. Only what lies in injection queues.
+  void (*discard)(Entry& self);
+};
+
+// Never called.
+int32_t EntryTag(void* arg, pool_ctx_t* ctx);
+
+inline Slot SlotOf(Entry& entry) { return {&EntryTag, &entry}; }
+inline bool IsEntry(const Slot& slot) { return slot.run == &EntryTag; }
+inline Entry& EntryOf(const Slot& slot) { return *static_cast<Entry*>(slot.arg); }
+
+}  // namespace workpool

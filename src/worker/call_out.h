@@ -1,0 +1,59 @@
+// Every call into user code goes through here: no lock may be held, and no C++ exception comes back. A forced
+// unwind (pthread_exit, pthread_cancel) passes: it must reach the end of the thread.
+#pragma once
+
+#include <cxxabi.h>
+
+#include <cassert>
+#include <cstdio>
+#include <exception>
+
+#include "base/api.h"
+#include "base/thread_line.h"
+
+namespace workpool {
+
+inline void AssertNoLocks() {
+#if !defined(NDEBUG)
+  assert(CurrentTls().locks_held == 0 && "user code called with a lock held");
+#endif
+}
+
+// Runs a callback that returns nothing. What it throws is swallowed: there is nobody to give it to.
+template <typename Body>
+void CallOut(Body&& body) {
+  AssertNoLocks();
+  try {
+    body();
+  } catch (abi::__forced_unwind&) {
+    throw;
+  } catch (...) {
+  }
+}
+
+// Runs a task's function and returns its code; text (or nullptr) receives an exception's what().
+template <typename Body>
+int32_t CallTask(char* text, size_t text_size, Body&& body) {
+  AssertNoLocks();
+  try {
+    const int32_t code = body();
+    return code <= 0 ? code : POOL_E_INVALID;
+  } catch (abi::__forced_unwind&) {
+    throw;
+  } catch (const std::exception& error) {
+    if (text != nullptr) std::snprintf(text, text_size, "%s", error.what());
+  } catch (...) {
+    if (text != nullptr) std::snprintf(text, text_size, "%s", "an exception that is no std::exception");
+  }
+  return POOL_E_EXCEPTION;
+}
+
+// The same under POOL_EXC_TERMINATE: an exception ends the process with the throwing frames on the stack.
+template <typename Body>
+int32_t CallTaskOrTerminate(Body&& body) noexcept {
+  AssertNoLocks();
+  const int32_t code = body();
+  return code <= 0 ? code : POOL_E_INVALID;
+}
+
+}  // namespace workpool

@@ -1,0 +1,43 @@
+#include "worker/engine.h"
+
+#include "worker/worker.h"
+
+namespace workpool {
+
+Engine::Engine(const EngineOptions& engine_options)
+    : options(engine_options),
+      exact_limit(engine_options.queue_limit <= kQueueLimitExactMax),
+      idle(engine_options.workers_max),
+      dispatcher(engine_options.queue_limit, engine_options.queues),
+      workers(*this, engine_options.workers_limit, engine_options.workers_max,
+              engine_options.workers_min) {}
+
+bool Engine::HasTasks() const {
+  if (dispatcher.HasTasks()) return true;
+  for (uint32_t i = 0; i < workers.size(); ++i) {
+    const Worker* worker = workers.at(i);
+    if (worker != nullptr && worker->deque().SizeApprox() > 0) return true;
+  }
+  return false;
+}
+
+bool Engine::IsIdle() const {
+  // Ended is read first, submitted last; both only rise, and ended never passes submitted. If they agree,
+  // they agreed at the moment of the first read.
+  const uint64_t settled_count = settled.Read();
+  uint64_t ended = outside.done.Read() + outside.failed.Read() + outside.cancelled.Read();
+  for (uint32_t i = 0; i < workers.size(); ++i) {
+    if (const Worker* worker = workers.at(i)) {
+      const WorkerCounters& counters = worker->counters;
+      ended += counters.done.Read() + counters.failed.Read() + counters.cancelled.Read();
+    }
+  }
+  const uint64_t settling_count = settling.Read();
+  uint64_t submitted = outside.submitted.Read() + dispatcher.SubmittedCount();
+  for (uint32_t i = 0; i < workers.size(); ++i) {
+    if (const Worker* worker = workers.at(i)) submitted += worker->counters.submitted.Read();
+  }
+  return ended == submitted && settled_count == settling_count;
+}
+
+}  // namespace workpool

@@ -1,0 +1,83 @@
+// Where a worker looks for its next task, in this order.
+#include "base/spin.h"
+#include "worker/engine.h"
+#include "worker/worker.h"
+
+namespace workpool {
+namespace {
+
+// How often a searcher goes round before it sleeps. A round over a few empty queues is about 50 ns, so this is
+// two to three microseconds, the price of a futex wake-up.
+constexpr int kSearchRounds = 32;
+
+}  // namespace
+
+bool Worker::FindTask(Slot* out) {
+  if (++tick_ >= kFairnessPeriod && FindTaskFairly(out)) return true;
+  // Its own newest task is still in its cache.
+  if (deque_.TryPop(out)) return true;
+  return TakeFromInjection(out, kBatchMax);
+}
+
+// Every 61st task from outside, the one after it the oldest of its own: a task that submits itself for ever
+// starves neither.
+bool Worker::FindTaskFairly(Slot* out) {
+  if (tick_ == kFairnessPeriod) return TakeFromInjection(out, 1);
+  tick_ = 0;
+  return deque_.TrySteal(out) == StealResult::kTaken;
+}
+
+bool Worker::TakeFromInjection(Slot* out, uint32_t max) {
+  Slot batch[kBatchMax];
+  const uint32_t taken = engine_.dispatcher.Take(batch, max, index_, engine_.idle.Load().up());
+  if (taken == 0) return false;
+  if (!engine_.dispatcher.limit().unlimited()) engine_.space_event.Notify();
+  *out = batch[0];
+  if (taken > 1) {
+    // The rest is stealable from this moment on. Pushed last first, so that this worker runs them in the
+    // order of their arrival. The deque is empty or, on a fairness tick, nothing is pushed.
+    for (uint32_t i = 1, j = taken - 1; i < j; ++i, --j) std::swap(batch[i], batch[j]);
+    (void)deque_.TryPushBatch(batch + 1, taken - 1);
+  }
+  return true;
+}
+
+bool Worker::Search(Slot* out) {
+  if (!searching_) {
+    if (!engine_.idle.TryBeginSearch()) return false;
+    searching_ = true;
+  }
+  for (int round = 0; round < kSearchRounds; ++round) {
+    if (TakeFromInjection(out, kBatchMax) || StealRound(out)) return true;
+    if (engine_.idle.Load().has(Census::kStop | Census::kPaused)) return false;
+    SpinPause();
+  }
+  return false;
+}
+
+// Half of what a victim has, beginning with its oldest task.
+bool Worker::StealRound(Slot* out) {
+  const uint32_t count = engine_.workers.size();
+  const uint32_t first = random_.Below(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t victim_index = first + i < count ? first + i : first + i - count;
+    Worker* victim = engine_.workers.at(victim_index);
+    if (victim == nullptr || victim == this) continue;
+    const size_t half = (victim->deque().SizeApprox() + 1) / 2;
+    if (half == 0) continue;
+    StealResult result;
+    while ((result = victim->deque().TrySteal(out)) == StealResult::kLost) SpinPause();
+    if (result == StealResult::kEmpty) continue;
+    counters.steals.Add();
+    for (size_t n = 1; n < half; ++n) {
+      Slot more;
+      if (victim->deque().TrySteal(&more) != StealResult::kTaken) break;
+      counters.steals.Add();
+      (void)deque_.TryPush(more);
+    }
+    return true;
+  }
+  return false;
+}
+
+}  // namespace workpool

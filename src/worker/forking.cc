@@ -1,0 +1,143 @@
+#include "worker/forking.h"
+
+#include <cxxabi.h>
+#include <new>
+
+#include "absl/container/inlined_vector.h"
+#include "base/error.h"
+#include "base/futex.h"
+#include "base/spin.h"
+#include "task/fork.h"
+#include "worker/call_out.h"
+#include "worker/engine.h"
+#include "worker/waiting.h"
+#include "worker/worker.h"
+
+namespace workpool {
+namespace {
+
+// Looks at a running thief's progress before the joiner sleeps: the thief took the oldest and largest piece, so it
+// seldom ends within less than a wake-up takes.
+constexpr int kJoinSpins = 200;
+
+int32_t RunFork(Fork& fork, Worker* worker) {
+  Tls& tls = CurrentTls();
+  Engine& engine = *fork.parent->engine;
+  Frame frame{.engine = &engine,
+              .worker = worker,
+              .record = nullptr,
+              .outer = InnermostFrame(tls),
+              .parent = fork.parent,
+              .value = 0,
+              .epoch = fork.parent->epoch};
+  FrameScope scope(tls, frame);
+  const int32_t code = engine.options.terminate_on_exception
+                           ? CallTaskOrTerminate([&] { return fork.run(fork.arg, &frame); })
+                           : CallTask(nullptr, 0, [&] { return fork.run(fork.arg, &frame); });
+  LeaveForkedChild(frame);
+  return code;
+}
+
+void CountFork(Worker* worker, int32_t code) {
+  if (worker == nullptr) return;
+  (code == 0 ? worker->counters.done : worker->counters.failed).Add();
+}
+
+void FinishFork(Fork& fork, int32_t code) {
+  fork.code = code;
+  // release: the child's work is visible to the parent; from here on the parent may be gone. Waking an address
+  // that nobody waits on does no harm.
+  if (fork.state.exchange(Fork::kOver, kAcqRel) == Fork::kAwaited) FutexWakeAll(fork.state);
+}
+
+// A thief, or the owner outside the join.
+void ExecuteFork(Entry& self, Worker& worker, bool) {
+  auto& fork = static_cast<Fork&>(self);
+  worker.counters.started.Add();
+  int32_t code;
+  try {
+    code = RunFork(fork, &worker);
+  } catch (abi::__forced_unwind&) {
+    CountFork(&worker, POOL_E_THREADEXIT);
+    FinishFork(fork, POOL_E_THREADEXIT);
+    throw;
+  }
+  CountFork(&worker, code);
+  FinishFork(fork, code);
+}
+
+void DiscardFork(Entry&) {}  // forks never lie in injection queues
+
+int32_t RunInline(Fork& fork, Worker* worker) {
+  if (worker != nullptr) worker->counters.started.Add();
+  int32_t code;
+  try {
+    code = RunFork(fork, worker);
+  } catch (abi::__forced_unwind&) {
+    CountFork(worker, POOL_E_THREADEXIT);
+    throw;
+  }
+  CountFork(worker, code);
+  return code;
+}
+
+// Takes fork out of the worker's own deque, from under children that were submitted after it. False: a thief has it.
+bool Retrieve(Worker& worker, Fork& fork) {
+  absl::InlinedVector<Slot, 16> above;
+  Slot slot;
+  bool found = false;
+  while (!found && worker.deque().TryPop(&slot)) {
+    found = slot.arg == &fork;
+    if (!found) above.push_back(slot);
+  }
+  while (!above.empty()) {
+    (void)worker.deque().TryPush(above.back());  // there is room: they were just taken out
+    above.pop_back();
+  }
+  return found;
+}
+
+void AwaitFork(Fork& fork, Worker* worker) {
+  for (int spin = 0; spin < kJoinSpins; ++spin) {
+    if (fork.state.load(kAcquire) == Fork::kOver) return;
+    SpinPause();
+  }
+  BlockedScope blocked(worker);
+  uint32_t state = Fork::kQueued;
+  fork.state.compare_exchange_strong(state, Fork::kAwaited, kAcqRel, kAcquire);
+  // acquire: what the child did.
+  while (fork.state.load(kAcquire) != Fork::kOver) (void)FutexWait(fork.state, Fork::kAwaited, kNever);
+}
+
+}  // namespace
+
+void ForkChild(Frame& parent, pool_fork_t* memory, RunFn run, void* arg) {
+  auto* fork = new (memory)
+      Fork{{&ExecuteFork, &DiscardFork}, run, arg, &parent, {Fork::kQueued}, 0};
+  if (parent.worker != nullptr) {
+    parent.worker->counters.submitted.Add();
+    if (parent.worker->TryPush(SlotOf(*fork))) return;
+  }
+  fork->state.store(Fork::kInline, kRelaxed);
+}
+
+Status JoinChild(Frame& parent, pool_fork_t* memory, int32_t* code) {
+  auto& fork = *reinterpret_cast<Fork*>(memory);
+  if (fork.execute != &ExecuteFork || fork.parent != &parent) {
+    return FailConst(POOL_E_INVALID, "mem holds no fork of this task; join each fork once");
+  }
+  Worker* worker = parent.worker;
+  const bool here = fork.state.load(kRelaxed) == Fork::kInline || Retrieve(*worker, fork);
+  int32_t result;
+  if (here) {
+    result = RunInline(fork, worker);
+  } else {
+    AwaitFork(fork, worker);
+    result = fork.code;
+  }
+  fork.execute = nullptr;
+  if (code != nullptr) *code = result;
+  return POOL_OK;
+}
+
+}  // namespace workpool

@@ -1,0 +1,142 @@
+#include "worker/waiting.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "base/thread.h"
+#include "park/event.h"
+#include "task/group.h"
+#include "worker/engine.h"
+#include "worker/frame.h"
+#include "worker/run_task.h"
+#include "worker/worker.h"
+
+namespace workpool {
+namespace {
+
+class Reference {
+ public:
+  explicit Reference(TaskRecord& record) : record_(record) {}
+  ~Reference() { record_.Unref(); }
+  Reference(const Reference&) = delete;
+  Reference& operator=(const Reference&) = delete;
+
+ private:
+  TaskRecord& record_;
+};
+
+// The worker this thread is, if it runs a task in this process: a forked child of a worker is none.
+Worker* CurrentWorker(Tls& tls) {
+  (void)CurrentLine(tls);  // forgets the parent's in a forked child
+  return static_cast<Worker*>(tls.worker);
+}
+
+bool RunsInside(const Tls& tls, const TaskRecord& record) {
+  for (const Frame* frame = InnermostFrame(tls); frame != nullptr; frame = frame->outer) {
+    if (frame->record == &record) return true;
+  }
+  return false;
+}
+
+bool RunsInside(const Tls& tls, const Group& group) {
+  for (const Frame* frame = InnermostFrame(tls); frame != nullptr; frame = frame->outer) {
+    if (frame->record != nullptr && frame->record->group == &group) return true;
+  }
+  return false;
+}
+
+bool HasStack() { return StackLeft() > kStackReserveBytes; }
+
+// Runs record on this thread if nobody has started it.
+void TryRunHere(TaskRecord& record, Worker* worker, bool help) {
+  const bool ours = worker != nullptr && &worker->engine() == record.engine;
+  if ((!ours && !help) || record.phase() != TaskRecord::kQueued || !HasStack() || !record.Claim()) return;
+  RunClaimed(record, ours ? worker : nullptr);
+}
+
+Status FailDeadlock() {
+  return FailConst(POOL_E_DEADLOCK, "the task would wait for itself or for a task it runs inside");
+}
+
+Status FailTimeout() { return FailConst(POOL_E_TIMEOUT, "the time is over; what is waited for goes on"); }
+
+}  // namespace
+
+BlockedScope::BlockedScope(Worker* worker_or_null) : worker_(worker_or_null) {
+  if (worker_ != nullptr) raised_ = worker_->engine().workers.BeginBlocked();
+}
+
+BlockedScope::~BlockedScope() {
+  if (worker_ != nullptr) worker_->engine().workers.EndBlocked(raised_);
+}
+
+Status WaitTask(TaskRecord& record, bool help, uint64_t deadline_ns) {
+  if (record.phase() == TaskRecord::kOver) return POOL_OK;
+  Tls& tls = CurrentTls();
+  Worker* worker = CurrentWorker(tls);
+  if (RunsInside(tls, record)) return FailDeadlock();
+  const bool poll = deadline_ns != kNever && NowNs() >= deadline_ns;
+  if (!poll) TryRunHere(record, worker, help);
+  if (record.phase() == TaskRecord::kOver) return POOL_OK;
+  if (poll) return FailTimeout();
+  BlockedScope blocked(worker);
+  return record.Await(deadline_ns) ? POOL_OK : FailTimeout();
+}
+
+Status WaitTasks(TaskRecord* const* records, uint32_t count, bool all, uint64_t deadline_ns,
+                 uint32_t* index) {
+  Tls& tls = CurrentTls();
+  Worker* worker = CurrentWorker(tls);
+  if (all) {
+    for (uint32_t i = 0; i < count; ++i) {
+      *index = i;
+      const Status status = WaitTask(*records[i], false, deadline_ns);
+      if (status != POOL_OK) return status;
+    }
+    return POOL_OK;
+  }
+  const auto one_is_over = [&] {
+    for (uint32_t i = 0; i < count; ++i) {
+      if (records[i]->phase() != TaskRecord::kOver) continue;
+      *index = i;
+      return true;
+    }
+    return false;
+  };
+  if (one_is_over()) return POOL_OK;
+  // Waiting for one of several deadlocks only if all of them are waited around.
+  uint32_t inside = 0;
+  for (uint32_t i = 0; i < count; ++i) inside += RunsInside(tls, *records[i]) ? 1 : 0;
+  if (inside == count) return FailDeadlock();
+  if (deadline_ns == kNever || NowNs() < deadline_ns) {
+    for (uint32_t i = 0; i < count && !one_is_over(); ++i) TryRunHere(*records[i], worker, false);
+  }
+  for (uint32_t i = 0; i < count; ++i) {
+    if (records[i]->WatchByMany()) {
+      *index = i;
+      return POOL_OK;
+    }
+  }
+  BlockedScope blocked(worker);
+  return AnyTaskOver().Await(deadline_ns, one_is_over) ? POOL_OK : FailTimeout();
+}
+
+Status WaitGroup(Group& group, uint64_t deadline_ns) {
+  Tls& tls = CurrentTls();
+  Worker* worker = CurrentWorker(tls);
+  if (RunsInside(tls, group)) return FailDeadlock();
+  const bool ours = worker != nullptr && worker->engine().handle == group.pool();
+  for (;;) {
+    if (group.Empty()) return POOL_OK;
+    if (deadline_ns != kNever && NowNs() >= deadline_ns) return FailTimeout();
+    if (!ours || !HasStack()) break;
+    TaskRecord* member = group.ClaimOne();
+    if (member == nullptr) break;
+    const Reference reference(*member);
+    RunClaimed(*member, worker);
+  }
+  BlockedScope blocked(worker);
+  return group.Await(deadline_ns) ? POOL_OK : FailTimeout();
+}
+
+}  // namespace workpool

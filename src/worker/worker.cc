@@ -1,0 +1,206 @@
+#include "worker/worker.h"
+
+#include <cxxabi.h>
+
+#include <cstdio>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/process.h"
+#include "base/thread.h"
+#include "worker/engine.h"
+#include "worker/run_task.h"
+
+namespace workpool {
+
+Worker::Worker(Engine& engine, uint32_t index)
+    : engine_(engine), index_(index), random_(index + 1) {}
+
+void Worker::ThreadMain(void* memory) {
+  Worker& worker = *static_cast<Worker*>(memory);
+  char name[16];
+  std::snprintf(name, sizeof(name), "%.10s/%u", worker.engine_.options.name, worker.index_ % 10000);
+  SetThreadName(name);
+  Tls& tls = CurrentTls();
+  // Taken now, so that submits from here never have to.
+  (void)CurrentLine(tls);
+  tls.worker = &worker;
+  worker.tls_ = &tls;
+  worker.searching_ = true;
+  worker.hooks_epoch_ = 0;
+  worker.Disturb();
+  try {
+    worker.Loop();
+    worker.End();
+  } catch (abi::__forced_unwind&) {
+    worker.EndByUnwind();
+    throw;
+  }
+}
+
+void Worker::Loop() {
+  for (;;) {
+    // One comparison for everything that is not the next task: hooks, pause, close, a lower ceiling.
+    if (engine_.idle.Load().word() != calm_.load(kRelaxed)) Attend();
+    Slot slot;
+    if (!paused_ && !surplus_ && (FindTask(&slot) || Search(&slot))) {
+      if (searching_) StopSearching();
+      if (!busy_.load(kRelaxed)) busy_.store(true, kRelaxed);
+      Execute(slot);
+    } else if (!GoIdle()) {
+      return;
+    }
+  }
+}
+
+void Worker::Attend() {
+  const Census census = engine_.idle.Load();
+  closing_ = census.has(Census::kCancelQueued);
+  paused_ = census.has(Census::kPaused);
+  surplus_ = census.HasSurplus();
+  const bool calm = !closing_ && !paused_ && !surplus_ && !census.has(Census::kStartFailed);
+  if (calm) calm_.store(census.word(), kRelaxed);
+  // calm_ before the epoch; partner: the fence between a change of hooks and Disturb. Either we see the
+  // change, or Disturb's 0 comes after our store.
+  FullFence();
+  const uint64_t epoch = engine_.hooks.epoch();
+  if (epoch != hooks_epoch_) {
+    hooks_epoch_ = epoch;
+    engine_.hooks.CatchUp(hooks_started_, engine_.handle, static_cast<int32_t>(index_));
+  }
+  if (census.has(Census::kStartFailed) && engine_.HasTasks()) engine_.workers.Help();
+}
+
+void Worker::StopSearching() {
+  searching_ = false;
+  engine_.idle.EndSearch();
+  // No longer searching before the look at the queues; partner: the fence after a task is queued. Whoever saw
+  // us searching left it to us to see his task and to find help for it.
+  FullFence();
+  if (engine_.idle.Load().NeedsHelp() && engine_.HasTasks()) engine_.workers.Help();
+}
+
+bool Worker::GoIdle() {
+  busy_.store(false, kRelaxed);
+  engine_.TellIfIdle();
+  engine_.idle.Announce(parker, searching_);
+  searching_ = false;
+  const Census census = engine_.idle.Load();
+  const bool work = !census.has(Census::kPaused) && census.up() < census.ceiling() && engine_.HasTasks();
+  if (work || census.has(Census::kStop) || engine_.hooks.epoch() != hooks_epoch_) {
+    if (engine_.idle.Withdraw(parker)) {
+      searching_ = true;
+      if (!work && census.has(Census::kStop)) {
+        engine_.idle.EndSearch();
+        engine_.idle.Leave();
+        searching_ = false;
+        return false;
+      }
+      return true;
+    }
+  }
+  // Above the target by hand: at once. Above the minimum: after its keep-alive. Else never.
+  uint64_t deadline_ns = kNever;
+  if (census.live() > engine_.workers.keep().load(kRelaxed)) {
+    if (engine_.workers.tuned()) {
+      deadline_ns = 0;
+    } else if (engine_.options.keep_alive_ns != kNever) {
+      deadline_ns = DeadlineAfter(static_cast<int64_t>(engine_.options.keep_alive_ns));
+    }
+  }
+  counters.parks.Add();
+  if (engine_.idle.Sleep(parker, deadline_ns, engine_.workers.keep()) == SleepResult::kExpired) {
+    return !Expired();
+  }
+  searching_ = true;
+  return true;
+}
+
+// True: the worker ends; it is counted as neither live nor parked.
+bool Worker::Expired() {
+  MoveTasksOut();
+  if (engine_.idle.Load().live() != 0) return true;
+  // The last one. A submitter that saw it live may be about to queue a task without starting anybody: wait for
+  // those, then look once more. Later ones see that nobody lives and start a worker themselves.
+  WaitUntilUnused(engine_.line_slot);
+  const Census census = engine_.idle.Load();
+  if (census.live() != 0 || census.has(Census::kPaused | Census::kStop) || !engine_.HasTasks()) return true;
+  engine_.idle.Return();
+  searching_ = true;
+  return false;
+}
+
+void Worker::MoveTasksOut() {
+  Slot slot;
+  while (deque_.TryPop(&slot)) {
+    // Without memory for the queue it is run here: late, but not lost.
+    const auto result = engine_.dispatcher.Push(&slot, 1, index_, Admission::kExempt, false);
+    if (result.accepted == 0) Execute(slot);
+  }
+}
+
+void Worker::End() {
+  tls_->worker = nullptr;
+  engine_.hooks.StopAll(hooks_started_, engine_.handle, static_cast<int32_t>(index_));
+  engine_.TellIfIdle();
+  engine_.workers.ThreadEnds(*this);
+}
+
+void Worker::EndByUnwind() {
+  busy_.store(false, kRelaxed);
+  MoveTasksOut();
+  if (searching_) engine_.idle.EndSearch();
+  searching_ = false;
+  engine_.idle.Leave();
+  // A replacement, whether tasks wait or not: the pool keeps its strength.
+  (void)engine_.workers.StartOne(true);
+  FullFence();
+  if (engine_.HasTasks()) engine_.workers.Help();
+  End();
+}
+
+Status Worker::Submit(Slot slot, Admission admission) {
+  const Census census = engine_.idle.Load();
+  if (census.has(Census::kRefuseAll)) [[unlikely]] {
+    return FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks");
+  }
+  if (deque_.HasRoom()) [[likely]] {
+    if (engine_.exact_limit) {
+      if (admission == Admission::kExempt) {
+        engine_.dispatcher.limit().AcquireExempt(1);
+      } else if (engine_.dispatcher.limit().Acquire(1) == 0) {
+        return FailConst(POOL_E_FULL, "the queue limit is reached");
+      }
+    }
+    counters.submitted.Add();
+    (void)deque_.TryPush(slot);
+  } else {
+    const auto result = engine_.dispatcher.Push(&slot, 1, index_, admission, true);
+    if (result.accepted == 0) return result.status;
+  }
+  // The task before the look at the census; partner: the fence in IdleSet::Announce.
+  FullFence();
+  if (engine_.idle.Load().NeedsHelp()) engine_.workers.Help();
+  return POOL_OK;
+}
+
+bool Worker::TryPush(Slot slot) {
+  if (!deque_.TryPush(slot)) return false;
+  // As in Submit.
+  FullFence();
+  if (engine_.idle.Load().NeedsHelp()) engine_.workers.Help();
+  return true;
+}
+
+void Worker::Execute(Slot slot) {
+  if (IsEntry(slot)) {
+    Entry& entry = EntryOf(slot);
+    entry.execute(entry, *this, closing_);
+  } else if (closing_) [[unlikely]] {
+    CancelPlain(engine_, this, slot.arg);
+  } else {
+    RunPlain(*this, slot);
+  }
+}
+
+}  // namespace workpool

@@ -1,0 +1,94 @@
+// Worker: one thread of a pool: takes tasks, runs them, looks for more, sleeps, ends.
+// Threads: deque().TrySteal, SizeApprox, Disturb, counters and histograms (reading): any thread.
+//          Everything else: the worker's own thread.
+// The order in which it looks for its next task is FindTask, find_task.cc; how it goes to sleep, GoIdle.
+#pragma once
+
+#include <cstdint>
+
+#include "base/cache_line.h"
+#include "base/limits.h"
+#include "base/random.h"
+#include "base/thread_line.h"
+#include "park/idle_set.h"
+#include "queue/work_deque.h"
+#include "stats/counters.h"
+#include "stats/histogram.h"
+#include "task/entry.h"
+#include "worker/hooks.h"
+
+namespace workpool {
+
+struct Engine;
+enum class Admission;
+
+class alignas(kCacheLine) Worker {
+ public:
+  using Deque = WorkDeque<256>;  // 4 KiB: deeper than any recursion that still gains from stealing
+
+  Worker(Engine& engine, uint32_t index);
+
+  static void ThreadMain(void* worker);
+
+  Engine& engine() const { return engine_; }
+  uint32_t index() const { return index_; }
+  Deque& deque() { return deque_; }
+  const Deque& deque() const { return deque_; }
+  bool busy() const { return busy_.load(kRelaxed); }
+
+  // Queues a child of the running task here, or in an injection queue if there is no room. FULL, CLOSED, NOMEM.
+  [[nodiscard]] Status Submit(Slot slot, Admission admission);
+  // Queues what the statistics do not count (a fork, a helper of a loop). False: no room.
+  [[nodiscard]] bool TryPush(Slot slot);
+
+  // Runs a task taken from a queue.
+  void Execute(Slot slot);
+
+  // Makes the worker look at flags and hooks before its next task.
+  void Disturb() { calm_.store(0, kRelaxed); }
+
+  WorkerCounters counters;
+  Histogram wait_histogram;
+  Histogram run_histogram;
+  bool in_use = false;  // under WorkerSet's lock: a thread has this slot
+
+ private:
+  void Loop();
+  void Attend();
+  [[nodiscard]] bool FindTask(Slot* out);
+  [[nodiscard]] bool FindTaskFairly(Slot* out);
+  [[nodiscard]] bool TakeFromInjection(Slot* out, uint32_t max);
+  [[nodiscard]] bool Search(Slot* out);
+  [[nodiscard]] bool StealRound(Slot* out);
+  [[nodiscard]] bool GoIdle();
+  void StopSearching();
+  [[nodiscard]] bool Expired();
+  void MoveTasksOut();
+  void End();
+  void EndByUnwind();
+
+  // ---- constant after construction
+  Engine& engine_;
+  const uint32_t index_;
+  // ---- owner only
+  Tls* tls_ = nullptr;
+  Random random_;
+  bool searching_ = false;
+  bool closing_ = false;   // what is taken is to be cancelled
+  bool paused_ = false;
+  bool surplus_ = false;
+  uint32_t tick_ = 0;
+  uint64_t hooks_epoch_ = 0;
+  Hooks::Started hooks_started_;
+  // ---- atomic
+  Atomic<uint64_t> calm_{0};  // a census at which nothing is to be done; 0: look
+  Atomic<bool> busy_{false};
+
+ public:
+  IdleSet::Parker parker;
+
+ private:
+  Deque deque_;
+};
+
+}  // namespace workpool

@@ -1,0 +1,227 @@
+#include "worker/worker_set.h"
+
+#include <algorithm>
+#include <new>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "worker/engine.h"
+#include "worker/worker.h"
+
+namespace workpool {
+namespace {
+
+// After a refused thread start: 1 ms, doubling up to 32 ms, before the next try.
+constexpr uint64_t kStartPauseNs = 1'000'000;
+constexpr uint32_t kStartPauseDoublings = 5;
+// A caller that wants workers now tries for at most so long altogether.
+constexpr uint64_t kStartPatienceNs = 100'000'000;
+
+}  // namespace
+
+WorkerSet::WorkerSet(Engine& engine, uint32_t limit, uint32_t target, uint32_t keep)
+    : engine_(engine), limit_(limit), target_(target), keep_(keep) {}
+
+WorkerSet::~WorkerSet() {
+  if (slots_ == nullptr) return;
+  for (uint32_t i = 0; i < size(); ++i) Delete(at(i));
+  FreeBytes(slots_, limit_ * sizeof(slots_[0]));
+}
+
+bool WorkerSet::Allocate() {
+  auto* memory =
+      static_cast<Atomic<Worker*>*>(AllocateBytes(limit_ * sizeof(slots_[0]), alignof(Atomic<Worker*>)));
+  if (memory == nullptr) return false;
+  for (uint32_t i = 0; i < limit_; ++i) new (&memory[i]) Atomic<Worker*>(nullptr);
+  slots_ = memory;
+  return true;
+}
+
+Worker* WorkerSet::TakeSlot() {
+  MutexLock lock(mu_);
+  for (uint32_t i = 0; i < limit_; ++i) {
+    Worker* worker = at(i);
+    if (worker == nullptr) {
+      worker = New<Worker>(engine_, i);
+      if (worker == nullptr) return nullptr;
+      worker->in_use = true;
+      // release: thieves see a whole worker, with its deque. The size follows the slot.
+      slots_[i].store(worker, kRelease);
+      if (i >= size_.load(kRelaxed)) size_.store(i + 1, kRelease);
+      return worker;
+    }
+    if (!worker->in_use) {
+      worker->in_use = true;
+      return worker;
+    }
+  }
+  return nullptr;
+}
+
+void WorkerSet::FreeSlot(Worker& worker) {
+  MutexLock lock(mu_);
+  worker.in_use = false;
+}
+
+bool WorkerSet::MayStartNow() const {
+  return start_failures_in_a_row_.load(kRelaxed) == 0 || NowNs() >= start_again_ns_.load(kRelaxed);
+}
+
+WorkerSet::StartResult WorkerSet::StartOne(bool forced) {
+  if (!engine_.idle.TryReserveStart(forced)) return StartResult::kNotWanted;
+  Worker* worker = TakeSlot();
+  int error = 0;
+  if (worker != nullptr) {
+    threads_.fetch_add(1, kRelaxed);
+    engine_.ref(engine_);
+    ThreadHandle thread;
+    error = StartThread(engine_.options.thread, &Worker::ThreadMain, worker, &thread);
+    if (error == 0) {
+      if (start_failures_in_a_row_.exchange(0, kRelaxed) != 0) {
+        engine_.idle.ClearFlags(Census::kStartFailed);
+      }
+      return StartResult::kStarted;
+    }
+    FreeSlot(*worker);
+    threads_.fetch_sub(1, kRelaxed);
+    all_ended_.Notify();
+    engine_.unref(engine_);
+  }
+  engine_.outside.start_failures.Add();
+  const uint32_t row = start_failures_in_a_row_.fetch_add(1, kRelaxed);
+  start_again_ns_.store(NowNs() + (kStartPauseNs << std::min(row, kStartPauseDoublings)), kRelaxed);
+  engine_.idle.SetFlags(Census::kStartFailed);
+  engine_.idle.AbandonStart();
+  engine_.log.Write(POOL_LOG_WARN, "a worker thread could not be started (errno %d); %u live", error,
+                    engine_.idle.Load().live());
+  return StartResult::kFailed;
+}
+
+void WorkerSet::Help() {
+  for (;;) {
+    const Census census = engine_.idle.Load();
+    if (!census.NeedsHelp()) return;
+    if (census.parked() > 0) {
+      if (engine_.idle.WakeOne()) return;
+      continue;
+    }
+    const LoadSample sample{.now_ns = 0,
+                            .queued = 1,
+                            .workers_live = census.live(),
+                            .workers_idle = census.searching() + census.parked(),
+                            .workers_blocked = blocked(),
+                            .workers_min = keep_.load(kRelaxed),
+                            .workers_max = census.ceiling()};
+    if (engine_.decider(sample).workers <= census.live() || !MayStartNow()) return;
+    if (StartOne(false) == StartResult::kStarted) return;
+    // Not wanted: the census has changed. Failed: while we counted as searching others relied on us; if one has
+    // gone to sleep meanwhile, it is the one to wake.
+    FullFence();
+    if (engine_.idle.Load().parked() == 0 || !engine_.HasTasks()) return;
+  }
+}
+
+bool WorkerSet::StartUpTo(uint32_t count) {
+  const uint64_t deadline_ns = NowNs() + kStartPatienceNs;
+  uint64_t pause_ns = kStartPauseNs;
+  while (engine_.idle.Load().live() < count) {
+    const StartResult result = StartOne(true);
+    if (result == StartResult::kStarted) continue;
+    if (result == StartResult::kNotWanted) return true;
+    if (NowNs() + pause_ns > deadline_ns) return false;
+    SleepNs(pause_ns);
+    pause_ns *= 2;
+  }
+  return true;
+}
+
+bool WorkerSet::Tune(uint32_t count) {
+  {
+    MutexLock lock(tune_mu_);
+    const uint32_t target = count != 0 ? count : engine_.options.workers_max;
+    const uint32_t before = target_.exchange(target, kRelaxed);
+    keep_.store(count != 0 ? count : engine_.options.workers_min, kRelaxed);
+    tuned_.store(count != 0, kRelaxed);
+    engine_.idle.MoveCeiling(static_cast<int32_t>(target) - static_cast<int32_t>(before));
+  }
+  DisturbAll();
+  engine_.idle.WakeAll();
+  if (count != 0) return StartUpTo(count);
+  FullFence();
+  if (engine_.HasTasks()) Help();
+  return true;
+}
+
+uint32_t WorkerSet::Wanted() const {
+  const uint32_t live = engine_.idle.Load().live();
+  if (tuned()) return target();
+  const uint32_t missing = start_failures_in_a_row_.load(kRelaxed) != 0 && engine_.HasTasks() ? 1 : 0;
+  return live + missing;
+}
+
+bool WorkerSet::BeginBlocked() {
+  const uint32_t others = blocked_.fetch_add(1, kAcqRel);
+  const bool raised = target_.load(kRelaxed) + others < limit_;
+  if (raised) engine_.idle.MoveCeiling(1);
+  // The higher ceiling before the look for tasks; partner: the fence after a task is queued.
+  FullFence();
+  if (engine_.HasTasks()) Help();
+  return raised;
+}
+
+void WorkerSet::EndBlocked(bool raised) {
+  if (raised) engine_.idle.MoveCeiling(-1);
+  blocked_.fetch_sub(1, kAcqRel);
+}
+
+void WorkerSet::ThreadEnds(Worker& worker) {
+  Engine& engine = engine_;
+  engine.outside.retired.Add();
+  const ThreadHandle self = CurrentThread();
+  ThreadHandle previous = 0;
+  bool join_previous = false;
+  {
+    MutexLock lock(mu_);
+    worker.in_use = false;
+    if (detached_) {
+      DetachThread(self);
+    } else {
+      join_previous = has_exited_;
+      previous = exited_;
+      exited_ = self;
+      has_exited_ = true;
+    }
+  }
+  // It is past this line itself, so this wait is short.
+  if (join_previous) JoinThread(previous);
+  threads_.fetch_sub(1, kAcqRel);
+  all_ended_.Notify();
+  engine.unref(engine);
+}
+
+void WorkerSet::JoinAll() {
+  (void)all_ended_.Await(kNever, [&] { return threads_.load(kAcquire) == 0; });
+  ThreadHandle last = 0;
+  bool join = false;
+  {
+    MutexLock lock(mu_);
+    std::swap(join, has_exited_);
+    last = exited_;
+  }
+  if (join) JoinThread(last);
+}
+
+void WorkerSet::DetachAll() {
+  MutexLock lock(mu_);
+  detached_ = true;
+  if (has_exited_) DetachThread(exited_);
+  has_exited_ = false;
+}
+
+void WorkerSet::DisturbAll() {
+  for (uint32_t i = 0; i < size(); ++i) {
+    if (Worker* worker = at(i)) worker->Disturb();
+  }
+}
+
+}  // namespace workpool

@@ -1,0 +1,92 @@
+// WorkerSet: the workers of one pool: starts them, finds help for waiting tasks, knows where each is, sees them
+// off. Threads are started lazily, one at a time: a started worker that finds more than one task sees to the next.
+// Threads: all, any thread, unless said otherwise.
+// Invariant: threads that run or are being started == threads_; each has a slot, and slots are given lowest first.
+#pragma once
+
+#include <cstdint>
+
+#include "base/atomic.h"
+#include "base/mutex.h"
+#include "base/thread.h"
+#include "park/event.h"
+
+namespace workpool {
+
+class Worker;
+struct Engine;
+
+class WorkerSet {
+ public:
+  WorkerSet(Engine& engine, uint32_t limit, uint32_t target, uint32_t keep);
+  ~WorkerSet();
+  WorkerSet(const WorkerSet&) = delete;
+  WorkerSet& operator=(const WorkerSet&) = delete;
+
+  [[nodiscard]] bool Allocate();
+
+  // A task waits: wakes or starts one worker if the census says that this helps.
+  void Help();
+
+  enum class StartResult { kStarted, kNotWanted, kFailed };
+  // forced: up to the ceiling, whether a task waits or not.
+  StartResult StartOne(bool forced);
+  // Starts workers until count live, with short pauses where the system refuses for the moment (100 ms in all).
+  // False: fewer could be started.
+  [[nodiscard]] bool StartUpTo(uint32_t count);
+
+  // Manual target, or 0: back to minimum and maximum. True: as many live as wanted.
+  [[nodiscard]] bool Tune(uint32_t count);
+
+  // A worker waits inside a task: one more may be up meanwhile. Returns whether that was allowed.
+  [[nodiscard]] bool BeginBlocked();
+  void EndBlocked(bool raised);
+
+  // The calling worker's thread is about to end; the last use of the engine is that of its reference. thread_exit: by
+  // pthread_exit or pthread_cancel.
+  void ThreadEnds(Worker& worker);
+  // Waits until every thread has ended and joins the last.
+  void JoinAll();
+  // Nobody will join: threads end detached from now on.
+  void DetachAll();
+
+  // Every worker looks at hooks and flags before its next task.
+  void DisturbAll();
+
+  // Workers above this number expire.
+  const Atomic<uint32_t>& keep() const { return keep_; }
+  uint32_t target() const { return target_.load(kRelaxed); }
+  bool tuned() const { return tuned_.load(kRelaxed); }
+  uint32_t blocked() const { return blocked_.load(kRelaxed); }
+  // How many workers the pool would like to have now: more than live while threads cannot be started.
+  [[nodiscard]] uint32_t Wanted() const;
+
+  // Workers by index, 0 ... size() - 1; some nullptr.
+  uint32_t size() const { return size_.load(kAcquire); }
+  Worker* at(uint32_t index) const { return slots_[index].load(kAcquire); }
+
+ private:
+  Worker* TakeSlot();
+  void FreeSlot(Worker& worker);
+  bool MayStartNow() const;
+
+  Engine& engine_;
+  const uint32_t limit_;
+  Atomic<Worker*>* slots_ = nullptr;  // constant after Allocate
+  Atomic<uint32_t> size_{0};          // only rises
+  Atomic<uint32_t> target_;
+  Atomic<uint32_t> keep_;
+  Atomic<bool> tuned_{false};
+  Atomic<uint32_t> blocked_{0};
+  Atomic<uint32_t> threads_{0};
+  Atomic<uint32_t> start_failures_in_a_row_{0};
+  Atomic<uint64_t> start_again_ns_{0};
+  Event all_ended_;
+  Mutex mu_;
+  Mutex tune_mu_;
+  bool detached_ ABSL_GUARDED_BY(mu_) = false;
+  bool has_exited_ ABSL_GUARDED_BY(mu_) = false;
+  ThreadHandle exited_ ABSL_GUARDED_BY(mu_) = 0;  // ended last, not yet joined; it has joined those before it
+};
+
+}  // namespace workpool
