@@ -48,7 +48,7 @@ pool_status_t pool_ctx_submit(pool_ctx_t* ctx, pool_run_fn run, void* arg) {
     if (run == nullptr) return FailConst(POOL_E_INVALID, "run is NULL; give a function");
     Pool& pool = *static_cast<Pool*>(ctx->engine->owner);
     if (ctx->worker != nullptr) {
-      return pool.SubmitPlainLocal(CurrentTls(), *ctx->worker, {run, arg}, Admission::kExempt);
+      return pool.SubmitPlainLocal(ctx->worker->tls(), *ctx->worker, {run, arg}, Admission::kExempt);
     }
     const Slot slot{run, arg};
     uint32_t accepted = 0;

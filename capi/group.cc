@@ -57,8 +57,10 @@ pool_status_t pool_group_create(pool_t pool, const pool_group_options_t* options
 pool_status_t pool_group_submit(pool_group_t group, pool_run_fn run, void* arg) {
   return Guard(__func__, [&]() -> Status {
     if (run == nullptr) return FailConst(POOL_E_INVALID, "run is NULL; give a function");
-    return WithGroup(group, [&](Group& g) {
-      return WithPool(g.pool(), [&](Pool& p) { return Submit(p, g, run, arg); });
+    return WithGroup(group, [&](Group& g) -> Status {
+      Held<Pool> pool(CurrentHandles()->pools, g.pool());
+      if (pool.status() != POOL_OK) return FailConst(POOL_E_CLOSED, "the group's pool has ended");
+      return Submit(*pool, g, run, arg);
     });
   });
 }

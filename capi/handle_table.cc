@@ -32,14 +32,6 @@ void HandleTable::Succeed(const HandleTable& parent) {
   used_.store(first_, kRelaxed);
 }
 
-HandleTable::Slot* HandleTable::Find(uint64_t handle) const {
-  if (!KindMatches(handle)) return nullptr;
-  const uint32_t index = IndexOf(handle);
-  // acquire: pairs with the release that published the page.
-  Page* page = pages_[index >> kPageBits].load(kAcquire);
-  return page == nullptr ? nullptr : &page->slots[index & ((1u << kPageBits) - 1)];
-}
-
 uint64_t HandleTable::TakeSlot() {
   MutexLock lock(mu_);
   if (free_ != kNoSlot) {
@@ -101,10 +93,8 @@ Status HandleTable::BadHandle(uint64_t handle) const {
 
 Status HandleTable::Protect(uint64_t handle, void** object) const {
   const Slot* slot = Find(handle);
-  // acquire: pairs with the release in Insert.
-  if (slot == nullptr || !Names(slot->word.load(kAcquire), handle)) [[unlikely]] return BadHandle(handle);
-  *object = slot->object.load(kRelaxed);
-  return POOL_OK;
+  *object = slot == nullptr ? nullptr : TryProtect(slot, handle);
+  return *object != nullptr ? POOL_OK : BadHandle(handle);
 }
 
 Status HandleTable::Acquire(uint64_t handle, void** object) {

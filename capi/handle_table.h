@@ -42,6 +42,15 @@ class HandleTable {
   // The name of a handle's slot for a LineSection; never 0.
   static uint64_t LineSlot(uint64_t handle) { return handle; }
 
+  // The short form of Protect, for a slot that is known to be the handle's: the object, or nullptr if it has ended.
+  [[nodiscard]] static void* TryProtect(const void* slot_address, uint64_t handle) {
+    const auto* slot = static_cast<const Slot*>(slot_address);
+    // acquire: pairs with the release in Insert.
+    if (!Names(slot->word.load(kAcquire), handle)) [[unlikely]] return nullptr;
+    return slot->object.load(kRelaxed);
+  }
+  // Where a handle is checked; it stays for ever. nullptr: no such slot.
+  [[nodiscard]] const void* SlotAddress(uint64_t handle) const { return Find(handle); }
   // OK and the object; BADHANDLE; FORKED. The caller is inside a LineSection of this handle.
   [[nodiscard]] Status Protect(uint64_t handle, void** object) const;
   // The same without a section: OK comes with a reference.
@@ -73,7 +82,8 @@ class HandleTable {
   static constexpr uint32_t kPages = 1u << (kSlotBits - kPageBits);
   static constexpr uint64_t kReferenceMask = UINT32_MAX;
   static constexpr uint64_t kDoomed = uint64_t{1} << 32;
-  static constexpr uint64_t kAlive = uint64_t{1} << 33;
+  static constexpr int kAliveShift = 33;
+  static constexpr uint64_t kAlive = uint64_t{1} << kAliveShift;
   static constexpr int kGenerationShift = 34;
 
   struct Page {
@@ -88,9 +98,15 @@ class HandleTable {
     return handle >> (kSlotBits + kGenerationBits) == static_cast<uint64_t>(kind_);
   }
   static bool Names(uint64_t word, uint64_t handle) {
-    return (word & kAlive) != 0 && word >> kGenerationShift == GenerationOf(handle);
+    return word >> kAliveShift == (GenerationOf(handle) << 1 | 1);
   }
-  Slot* Find(uint64_t handle) const;
+  Slot* Find(uint64_t handle) const {
+    if (!KindMatches(handle)) return nullptr;
+    const uint32_t index = IndexOf(handle);
+    // acquire: pairs with the release that published the page.
+    Page* page = pages_[index >> kPageBits].load(kAcquire);
+    return page == nullptr ? nullptr : &page->slots[index & ((1u << kPageBits) - 1)];
+  }
   Status BadHandle(uint64_t handle) const;
   uint64_t TakeSlot();
   void FreeSlot(uint32_t index);

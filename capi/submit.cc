@@ -14,16 +14,39 @@ Status SubmitAgain(pool_t pool, Slot slot) {
   });
 }
 
-Status SubmitPlain(pool_t handle, Slot slot) {
+// What nine submits of ten take: a live pool with room, a thread that has been here before, nothing special. False:
+// nothing happened, take the long way.
+[[gnu::always_inline]] inline bool TrySubmitPlain(pool_t handle, Slot slot) {
   Tls& tls = CurrentTls();
-  ThreadLine* line = CurrentLine(tls);
-  Handles* handles = CurrentHandles();
-  if (line == nullptr || handles == nullptr) [[unlikely]] {
-    return WithPool(handle, [](Pool&) { return POOL_E_INTERNAL; });  // no pool was ever made here
+  if (tls.epoch != g_fork_epoch.load(kRelaxed) || tls.seen_handle != handle || slot.run == nullptr ||
+      (tls.submits + 1) % kSamplePeriod == 0) [[unlikely]] {
+    return false;
   }
   auto* worker = static_cast<Worker*>(tls.worker);
+  bool done;
   if (worker != nullptr && worker->engine().handle == handle) {
-    // The pool cannot go while this worker runs.
+    done = worker->TrySubmit(slot);
+  } else {
+    const LineSection section(*tls.line, HandleTable::LineSlot(handle));
+    auto* pool = static_cast<Pool*>(HandleTable::TryProtect(tls.seen_slot, handle));
+    done = pool != nullptr && pool->TrySubmitInSection(*tls.line, slot);
+  }
+  if (done) [[likely]] ++tls.submits;
+  return done;
+}
+
+Status SubmitPlain(pool_t handle, Slot slot) {
+  if (slot.run == nullptr) return FailConst(POOL_E_INVALID, "run is NULL; give a function");
+  Tls& tls = CurrentTls();
+  ThreadLine* line = CurrentLine(tls);
+  Handles* handles = EnsureHandles();
+  if (line == nullptr || handles == nullptr) return POOL_E_NOMEM;
+  tls.seen_slot = handles->pools.SlotAddress(handle);
+  tls.seen_handle = tls.seen_slot != nullptr ? handle : 0;
+  auto* worker = static_cast<Worker*>(tls.worker);
+  if (worker != nullptr && worker->engine().handle == handle &&
+      !worker->engine().idle.Load().has(Census::kRefuseAll)) {
+    // The pool cannot go while this worker runs. (A closing one refuses below, or its handle has ended.)
     return static_cast<Pool*>(worker->engine().owner)
         ->SubmitPlainLocal(tls, *worker, slot, Admission::kLimited);
   }
@@ -32,11 +55,15 @@ Status SubmitPlain(pool_t handle, Slot slot) {
     const LineSection section(*line, HandleTable::LineSlot(handle));
     void* object;
     status = handles->pools.Protect(handle, &object);
-    if (status != POOL_OK) [[unlikely]] return status;
+    if (status != POOL_OK) return status;
     status = static_cast<Pool*>(object)->SubmitPlainInSection(tls, *line, slot);
   }
-  if (status == POOL_E_FULL) [[unlikely]] return SubmitAgain(handle, slot);
+  if (status == POOL_E_FULL) return SubmitAgain(handle, slot);
   return status;
+}
+
+[[gnu::noinline]] Status SubmitGuarded(pool_t pool, RunFn run, void* arg) {
+  return Guard("pool_submit", [&] { return SubmitPlain(pool, {run, arg}); });
 }
 
 // Makes and queues the record of one task; *ticket receives a handle if asked for.
@@ -98,11 +125,10 @@ using namespace workpool;
 
 extern "C" {
 
-pool_status_t pool_submit(pool_t pool, pool_run_fn run, void* arg) {
-  return Guard(__func__, [&]() -> Status {
-    if (run == nullptr) [[unlikely]] return FailConst(POOL_E_INVALID, "run is NULL; give a function");
-    return SubmitPlain(pool, {run, arg});
-  });
+// No buffer here that could overflow.
+[[gnu::no_stack_protector]] pool_status_t pool_submit(pool_t pool, pool_run_fn run, void* arg) {
+  if (TrySubmitPlain(pool, {run, arg})) [[likely]] return POOL_OK;
+  return SubmitGuarded(pool, run, arg);
 }
 
 pool_status_t pool_submit_many(pool_t pool, pool_run_fn run, void* const* args, uint32_t n,

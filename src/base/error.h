@@ -9,14 +9,14 @@
 namespace workpool {
 
 // Records a reason, printf style, and returns code. It costs a format: for mistakes, not for traffic.
-[[gnu::format(printf, 2, 3)]] Status Fail(Status code, const char* format, ...);
+[[gnu::format(printf, 2, 3), gnu::cold]] Status Fail(Status code, const char* format, ...);
 
 // Records a constant reason; cheap, for refusals that are part of normal traffic (full, closed, timeout).
-Status FailConst(Status code, const char* text);
+[[gnu::cold]] Status FailConst(Status code, const char* text);
 
 // Called once at the end of a refused call: names the function and counts misuse; with POOL_STRICT=1
 // misuse aborts. Returns code.
-Status FinishFailure(const char* function, Status code);
+[[gnu::cold]] Status FinishFailure(const char* function, Status code);
 
 // The calling thread's last failure: "function: reason" in buf, as snprintf does. Returns the length.
 int FormatLastError(char* buf, uint64_t cap, int32_t* code);

@@ -74,6 +74,8 @@ Status Log::Open(const char* name, pool_log_fn fn, void* user, int32_t level) {
     return POOL_E_NOMEM;
   }
   if (sink_ == nullptr) return POOL_E_NOMEM;
+  // spdlog's own handler locks a process-wide mutex and prints to stderr.
+  sink_->logger.set_error_handler([](const std::string&) {});
   sink_->logger.set_level(ToSpdlog(level));
   level_ = level;
   return POOL_OK;
@@ -86,7 +88,8 @@ void Log::Write(int32_t level, const char* format, ...) {
   va_start(args, format);
   std::vsnprintf(text, sizeof(text), format, args);
   va_end(args);
-  // spdlog catches what the sink throws, out of memory and the user's exceptions alike.
+  // spdlog catches what the sink throws, out of memory and the user's exceptions alike, and lets a forced unwind
+  // pass.
   sink_->logger.log(ToSpdlog(level), spdlog::string_view_t(text));
 }
 

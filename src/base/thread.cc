@@ -45,6 +45,8 @@ sigset_t AsynchronousSignals() {
   return set;
 }
 
+static_assert(sizeof(cpu_set_t) == sizeof(CpuMask));
+
 int CreateWithAttributes(const ThreadOptions& options, const cpu_set_t* cpus, StartInfo* info,
                          pthread_t* thread) {
   pthread_attr_t attr;
@@ -61,14 +63,21 @@ int CreateWithAttributes(const ThreadOptions& options, const cpu_set_t* cpus, St
 
 }  // namespace
 
+bool CurrentThreadCpus(CpuMask* out) {
+  cpu_set_t cpus;
+  if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0) return false;
+  std::memcpy(out, &cpus, sizeof(cpus));
+  return true;
+}
+
 int StartThread(const ThreadOptions& options, void (*body)(void*), void* arg, ThreadHandle* out) {
   auto* info = static_cast<StartInfo*>(AllocateBytes(sizeof(StartInfo), alignof(StartInfo)));
   if (info == nullptr) return ENOMEM;
   *info = {body, arg};
   cpu_set_t cpus;
+  std::memcpy(&cpus, &options.cpus, sizeof(cpus));
   // The main thread's id is the process id.
-  const bool have_cpus =
-      !options.inherit_affinity && sched_getaffinity(getpid(), sizeof(cpus), &cpus) == 0;
+  const bool have_cpus = options.own_cpus || sched_getaffinity(getpid(), sizeof(cpus), &cpus) == 0;
   pthread_t thread;
   int error = CreateWithAttributes(options, have_cpus ? &cpus : nullptr, info, &thread);
   // EINVAL: the CPUs of the process changed under us; better on the creator's CPUs than not at all.

@@ -10,9 +10,18 @@ namespace workpool {
 // A joinable thread, by number; valid until joined or detached.
 using ThreadHandle = uint64_t;
 
+// A set of CPUs, as sched_getaffinity(2) gives it.
+struct CpuMask {
+  uint64_t bits[16] = {};
+};
+
+// CPUs of the calling thread. False: more than a CpuMask holds, or the system refused.
+[[nodiscard]] bool CurrentThreadCpus(CpuMask* out);
+
 struct ThreadOptions {
   size_t stack_bytes;
-  bool inherit_affinity;  // else the affinity of the process's main thread
+  bool own_cpus;  // run on cpus; else where the process's main thread may run when the thread starts
+  CpuMask cpus;
 };
 
 // Runs body(arg) on a new thread with every asynchronous signal blocked. 0, or an errno: EAGAIN is often

@@ -43,6 +43,9 @@ struct Tls {
   uint32_t epoch = 0;           // fork epoch in which line was taken; 0 = never
   int32_t locks_held = 0;       // counted in builds with assertions
   uint32_t submits = 0;         // plain tasks submitted, to choose those that carry time stamps
+  // The pool this thread submitted to last, and where its handle is checked (capi/handle_table.h); valid with line.
+  uint64_t seen_handle = 0;
+  const void* seen_slot = nullptr;
   void* worker = nullptr;       // the Worker this thread is, see worker/worker.h
   void* frame = nullptr;        // innermost running task, see worker/frame.h
   const void* stack_base = nullptr;  // lowest address of the stack; known on worker threads
@@ -52,7 +55,12 @@ struct Tls {
 Tls& CurrentTls();
 #else
 extern constinit thread_local Tls t_tls;
-inline Tls& CurrentTls() { return t_tls; }
+inline Tls& CurrentTls() {
+  Tls* tls = &t_tls;
+  // In a shared library the address comes from a call; made opaque, it is asked for once in each function.
+  asm("" : "+r"(tls));
+  return *tls;
+}
 #endif
 
 // Raised by one in every forked child, before any other code of the child runs. Starts at 1.

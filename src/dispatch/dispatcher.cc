@@ -6,7 +6,7 @@
 namespace workpool {
 
 Dispatcher::Dispatcher(uint64_t queue_limit, uint32_t queues)
-    : count_(queues), limit_(queue_limit, queues) {}
+    : count_(queues), mask_(queues - 1), limit_(queue_limit, queues) {}
 
 Dispatcher::~Dispatcher() {
   if (queues_ == nullptr) return;
@@ -25,10 +25,10 @@ bool Dispatcher::Allocate() {
 
 InjectionQueue& Dispatcher::LockOne(uint32_t hint) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (uint32_t i = 0; i < count_; ++i) {
-    InjectionQueue& queue = queues_[(hint + i) & (count_ - 1)];
+    InjectionQueue& queue = queues_[(hint + i) & mask_];
     if (queue.TryLock()) return queue;
   }
-  InjectionQueue& home = queues_[hint & (count_ - 1)];
+  InjectionQueue& home = queues_[hint & mask_];
   home.Lock();
   return home;
 }
@@ -46,7 +46,7 @@ Dispatcher::PushResult Dispatcher::Push(const Slot* slots, uint32_t count, uint3
     }
   }
   InjectionQueue* queue = &LockOne(hint);
-  if (!limit_.exact() && !limit_.unlimited() && admission == Admission::kLimited) {
+  if (!limit_.exact() && admission == Admission::kLimited) {
     admitted = limit_.Draw(*queue, count);
     if (admitted < count) {
       queue->Unlock();
@@ -56,7 +56,6 @@ Dispatcher::PushResult Dispatcher::Push(const Slot* slots, uint32_t count, uint3
     }
   }
   const uint32_t pushed = admitted == 0 ? 0 : queue->Push(slots, admitted, counted);
-  limit_.Entered(*queue, pushed);
   queue->Unlock();
   if (limit_.exact() && counted && pushed < admitted) limit_.Release(admitted - pushed);
   if (pushed == count) return {pushed, POOL_OK};
@@ -66,8 +65,8 @@ Dispatcher::PushResult Dispatcher::Push(const Slot* slots, uint32_t count, uint3
 uint32_t Dispatcher::Take(Slot* out, uint32_t max, uint32_t hint,
                           uint32_t sharers) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   for (uint32_t i = 0; i < count_; ++i) {
-    InjectionQueue& queue = queues_[(hint + i) & (count_ - 1)];
-    if (queue.SizeApprox() == 0) continue;
+    InjectionQueue& queue = queues_[(hint + i) & mask_];
+    if (queue.Size() == 0) continue;
     // A locked queue is being fed or emptied; who holds it looks after what is in it.
     if (!queue.TryLock()) continue;
     const uint64_t share = (queue.Size() + sharers - 1) / sharers;
@@ -82,14 +81,14 @@ uint32_t Dispatcher::Take(Slot* out, uint32_t max, uint32_t hint,
 
 bool Dispatcher::HasTasks() const {
   for (uint32_t i = 0; i < count_; ++i) {
-    if (queues_[i].SizeApprox() != 0) return true;
+    if (queues_[i].Size() != 0) return true;
   }
   return false;
 }
 
 uint64_t Dispatcher::SubmittedCount() const {
   uint64_t sum = 0;
-  for (uint32_t i = 0; i < count_; ++i) sum += queues_[i].submitted.Read();
+  for (uint32_t i = 0; i < count_; ++i) sum += queues_[i].SubmittedCount();
   return sum;
 }
 
@@ -98,7 +97,7 @@ bool Dispatcher::HasRoom() const {
   if (limit_.exact()) return limit_.HasRoomExact();
   if (limit_.StockApprox()) return true;
   uint64_t queued = 0;
-  for (uint32_t i = 0; i < count_; ++i) queued += queues_[i].SizeApprox();
+  for (uint32_t i = 0; i < count_; ++i) queued += queues_[i].Size();
   return queued < limit_.limit();
 }
 

@@ -32,6 +32,15 @@ class Dispatcher {
   // counted: they are tasks, not helpers of the library's own.
   PushResult Push(const Slot* slots, uint32_t count, uint32_t hint, Admission admission, bool counted);
 
+  // The same for one task of the limited kind, by the short way: false if that is not open (then Push tells why).
+  [[nodiscard]] bool TryPushOne(Slot slot, uint32_t hint) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    InjectionQueue& queue = queues_[hint & mask_];
+    if (!queue.TryLock()) return false;
+    const bool pushed = limit_.MayEnterOne(queue) && queue.PushOne(slot);
+    queue.Unlock();
+    return pushed;
+  }
+
   // Moves a batch to out: a fair share among sharers of what one queue holds, at most max.
   [[nodiscard]] uint32_t Take(Slot* out, uint32_t max, uint32_t hint, uint32_t sharers);
 
@@ -45,6 +54,7 @@ class Dispatcher {
   InjectionQueue& LockOne(uint32_t hint);
 
   const uint32_t count_;  // a power of two
+  const uint32_t mask_;
   InjectionQueue* queues_ = nullptr;
   QueueLimit limit_;
 };

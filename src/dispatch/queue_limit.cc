@@ -15,37 +15,40 @@ uint32_t QueueLimit::Acquire(uint32_t count) {
 }
 
 uint32_t QueueLimit::Draw(InjectionQueue& queue, uint32_t count) {
-  if (queue.credits >= static_cast<int64_t>(count)) return count;
-  const int64_t wanted = static_cast<int64_t>(count) - queue.credits + static_cast<int64_t>(chunk_);
+  const int64_t credits = queue.Credits();
+  if (credits >= static_cast<int64_t>(count)) return count;
+  const int64_t wanted = static_cast<int64_t>(count) - credits + static_cast<int64_t>(chunk_);
   int64_t stock = stock_.load(kRelaxed);
   while (stock > 0) {
     const int64_t taken = std::min(stock, wanted);
     if (stock_.compare_exchange_weak(stock, stock - taken, kRelaxed, kRelaxed)) {
-      queue.credits += taken;
+      queue.AddCredits(taken);
       break;
     }
   }
-  return static_cast<uint32_t>(std::clamp<int64_t>(queue.credits, 0, count));
+  return static_cast<uint32_t>(std::clamp<int64_t>(queue.Credits(), 0, count));
 }
 
 void QueueLimit::Recall(InjectionQueue* queues, uint32_t queues_count) {
   for (uint32_t i = 0; i < queues_count; ++i) {
     InjectionQueue& queue = queues[i];
     queue.Lock();
-    if (queue.credits > 0) {
-      stock_.fetch_add(queue.credits, kRelaxed);
-      queue.credits = 0;
+    const int64_t credits = queue.Credits();
+    if (credits > 0) {
+      queue.AddCredits(-credits);
+      stock_.fetch_add(credits, kRelaxed);
     }
     queue.Unlock();
   }
 }
 
 void QueueLimit::Left(InjectionQueue& queue, uint32_t count) {
-  if (exact() || unlimited()) return;
-  queue.credits += count;
-  if (queue.credits > static_cast<int64_t>(2 * chunk_)) {
-    stock_.fetch_add(queue.credits - static_cast<int64_t>(chunk_), kRelaxed);
-    queue.credits = static_cast<int64_t>(chunk_);
+  if (exact()) return;
+  queue.AddCredits(count);
+  const int64_t excess = queue.Credits() - static_cast<int64_t>(chunk_);
+  if (excess > static_cast<int64_t>(chunk_)) {
+    queue.AddCredits(-excess);
+    stock_.fetch_add(excess, kRelaxed);
   }
 }
 

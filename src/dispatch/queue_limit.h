@@ -4,9 +4,11 @@
 // its credit back when a worker claims it from the queue.
 // Children of tasks are exempt: they are counted, and may drive the credits below zero.
 // Threads:   all, any thread.
-// Invariant: stock + credits of all queues + tasks in all queues == limit (credit mode).
+// Invariant: stock + credits of all queues + tasks in all queues == limit (credit mode); an unlimited
+//            stock is 2^62, which the arithmetic cannot exhaust.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/cache_line.h"
@@ -19,8 +21,8 @@ class QueueLimit {
  public:
   QueueLimit(uint64_t limit, uint32_t queues)
       : limit_(limit),
-        chunk_(limit / (4 * uint64_t{queues}) + 1),
-        stock_(limit == POOL_UNLIMITED || limit <= kQueueLimitExactMax ? 0 : static_cast<int64_t>(limit)) {}
+        chunk_(std::min(limit, kStockMax) / (4 * uint64_t{queues}) + 1),
+        stock_(limit <= kQueueLimitExactMax ? 0 : static_cast<int64_t>(std::min(limit, kStockMax))) {}
 
   bool exact() const { return limit_ <= kQueueLimitExactMax; }
   bool unlimited() const { return limit_ == POOL_UNLIMITED; }
@@ -37,14 +39,17 @@ class QueueLimit {
   [[nodiscard]] uint32_t Draw(InjectionQueue& queue, uint32_t count) ABSL_NO_THREAD_SAFETY_ANALYSIS;
   // Nearly full: brings unused credits back to the stock. Without any queue's lock held.
   void Recall(InjectionQueue* queues, uint32_t queues_count);
-  // count tasks have entered (exempt ones without Draw) or left the queue.
-  void Entered(InjectionQueue& queue, uint32_t count) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    if (!exact() && !unlimited()) queue.credits -= count;
+  // One task may enter on a credit that lies here. Always false in exact mode, where none do.
+  [[nodiscard]] bool MayEnterOne(const InjectionQueue& queue) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return queue.Credits() > 0;
   }
+  // count tasks have left the queue.
   void Left(InjectionQueue& queue, uint32_t count) ABSL_NO_THREAD_SAFETY_ANALYSIS;
   [[nodiscard]] bool StockApprox() const { return stock_.load(kRelaxed) > 0; }
 
  private:
+  static constexpr uint64_t kStockMax = uint64_t{1} << 62;
+
   const uint64_t limit_;
   const uint64_t chunk_;
   alignas(kCacheLine) Atomic<uint64_t> waiting_{0};

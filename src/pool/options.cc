@@ -137,7 +137,7 @@ Status CheckOptions(const pool_options_t& in, PoolOptions* out) {
   engine.terminate_on_exception = in.on_exception == POOL_EXC_TERMINATE;
   engine.thread.stack_bytes =
       static_cast<size_t>(in.stack_bytes != 0 ? in.stack_bytes : kStackDefaultBytes);
-  engine.thread.inherit_affinity = in.inherit_affinity != 0;
+  engine.thread.own_cpus = in.inherit_affinity != 0 && CurrentThreadCpus(&engine.thread.cpus);
   out->prestart = in.prestart;
   out->submit_timeout_ns = in.submit_timeout_ns != 0 ? in.submit_timeout_ns : POOL_FOREVER;
   out->log_fn = in.log_fn;

@@ -41,6 +41,8 @@ Status Pool::Create(const pool_options_t& options, Pool** out) {
 }
 
 void Pool::SetHandle(pool_t handle, uint64_t line_slot) {
+  engine_.log.Write(POOL_LOG_INFO, "created: %u to %u workers, queue limit %llu", engine_.options.workers_min,
+                    engine_.options.workers_max, static_cast<unsigned long long>(engine_.options.queue_limit));
   engine_.handle = handle;
   engine_.line_slot = line_slot;
 }
@@ -92,6 +94,7 @@ Status Pool::Close(int32_t mode, int64_t timeout_ns) {
   }
   engine_.idle.SetFlags(Census::kRefuseAll | Census::kStop);
   engine_.idle.WakeAll();
+  engine_.log.Write(POOL_LOG_INFO, "closed");
   return POOL_OK;
 }
 

@@ -43,6 +43,19 @@ class Pool {
   void Unref();
 
   // ---- submit (submit.cc)
+  // The short ways, for one plain task when nothing is special. False: nothing happened, take the long way.
+  [[nodiscard]] bool TrySubmitInSection(const ThreadLine& line, Slot slot) {
+    const Census before = engine_.idle.Load();
+    if (before.has(Census::kRefuseOutside | Census::kRefuseAll) || before.live() == 0 ||
+        !engine_.dispatcher.TryPushOne(slot, line.index)) [[unlikely]] {
+      return false;
+    }
+    // The task before the look at the census; partner: the fence in IdleSet::Announce. Either the worker that
+    // goes to sleep sees the task, or we see it sleeping.
+    FullFence();
+    if (engine_.idle.Load().NeedsHelp()) [[unlikely]] engine_.workers.Help();
+    return true;
+  }
   // One plain task, stamped if it is one of the sampled ones.
   [[nodiscard]] Status SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot);
   // From a worker of this pool.

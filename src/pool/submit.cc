@@ -46,7 +46,7 @@ Status Pool::SubmitOutsideInSection(ThreadLine& line, const Slot* slots, uint32_
 
 Status Pool::SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot) {
   uint32_t accepted = 0;
-  if (++tls.submits % kSamplePeriod != 0) [[likely]] {
+  if (++tls.submits % kSamplePeriod != 0) {
     return SubmitOutsideInSection(line, &slot, 1, Admission::kLimited, &accepted);
   }
   Entry* sample = MakeSample(engine_, slot);

@@ -57,26 +57,27 @@ bool InjectionQueue::AddBlock() {
   }
   tail_ = block;
   tail_index_ = 0;
+  tail_capacity_ = block->capacity;
+  tail_slots_ = block->slots;
   return true;
 }
 
 uint32_t InjectionQueue::Push(const Slot* slots, uint32_t count, bool counted) {
   uint32_t pushed = 0;
   while (pushed < count) {
-    if ((tail_ == nullptr || tail_index_ == tail_->capacity) && !AddBlock()) break;
-    const uint32_t n = std::min(count - pushed, tail_->capacity - tail_index_);
-    std::memcpy(&tail_->slots[tail_index_], &slots[pushed], n * sizeof(Slot));
+    if (tail_index_ == tail_capacity_ && !AddBlock()) break;
+    const uint32_t n = std::min(count - pushed, tail_capacity_ - tail_index_);
+    std::memcpy(&tail_slots_[tail_index_], &slots[pushed], n * sizeof(Slot));
     tail_index_ += n;
     pushed += n;
   }
-  // Counted before the lock is given up, so before anyone can take them: submitted is never behind started.
-  if (counted) submitted.Add(pushed);
-  size_.store(size_.load(kRelaxed) + pushed, kRelaxed);
+  if (!counted) uncounted_.Add(pushed);
+  pushed_.Add(pushed);
   return pushed;
 }
 
 uint32_t InjectionQueue::Take(Slot* out, uint32_t max) {
-  const uint64_t size = size_.load(kRelaxed);
+  const uint64_t size = Size();
   const uint32_t wanted = static_cast<uint32_t>(std::min<uint64_t>(max, size));
   uint32_t taken = 0;
   while (taken < wanted) {
@@ -96,7 +97,7 @@ uint32_t InjectionQueue::Take(Slot* out, uint32_t max) {
     head_index_ += n;
     taken += n;
   }
-  size_.store(size - taken, kRelaxed);
+  taken_.Add(taken);
   // An empty queue starts its block again, so that light traffic stays in the same cache lines.
   if (taken == size && taken > 0) head_index_ = tail_index_ = 0;
   return taken;

@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "base/cache_line.h"
-#include "base/mutex.h"
+#include "base/spin_lock.h"
 #include "queue/slot.h"
 #include "stats/counters.h"
 
@@ -28,32 +28,59 @@ class alignas(kCacheLine) InjectionQueue {
   // Appends as many as there is memory for; returns how many. counted: they count as submitted.
   [[nodiscard]] uint32_t Push(const Slot* slots, uint32_t count, bool counted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // The same for one that counts, inline where there is room.
+  [[nodiscard]] bool PushOne(Slot slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (tail_index_ == tail_capacity_ && !AddBlock()) [[unlikely]] return false;
+    Slot& place = tail_slots_[tail_index_++];
+    place.run = slot.run;
+    place.arg = slot.arg;
+    pushed_.Add();
+    return true;
+  }
+
   // Moves at most max of the oldest to out; returns how many.
   [[nodiscard]] uint32_t Take(Slot* out, uint32_t max) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  [[nodiscard]] uint64_t Size() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return size_.load(kRelaxed);
+  // Exact under the lock or when nobody is inside; otherwise good for deciding whether to lock.
+  [[nodiscard]] uint64_t Size() const {
+    // taken first: it never passes pushed.
+    const uint64_t taken = taken_.Read();
+    return pushed_.Read() - taken;
   }
-  // Exact when nobody is inside; used to decide whether to lock.
-  [[nodiscard]] uint64_t SizeApprox() const { return size_.load(kRelaxed); }
 
-  // Tasks accepted through this queue; written under the lock.
-  Counter submitted;
-  // Credits of the queue limit that lie here, see dispatch/queue_limit.h.
-  int64_t credits ABSL_GUARDED_BY(mu_) = 0;
+  // Tasks accepted through this queue.
+  [[nodiscard]] uint64_t SubmittedCount() const {
+    const uint64_t uncounted = uncounted_.Read();
+    return pushed_.Read() - uncounted;
+  }
+
+  // How many more may be pushed under the queue limit, see dispatch/queue_limit.h: each push uses one up.
+  [[nodiscard]] int64_t Credits() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return static_cast<int64_t>(allowed_ - pushed_.Read());
+  }
+  void AddCredits(int64_t credits) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    allowed_ += static_cast<uint64_t>(credits);
+  }
 
  private:
   struct Block;
 
   bool AddBlock() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  Mutex mu_;
-  Atomic<uint64_t> size_{0};  // written under the lock
+  SpinLock mu_;
+  // Written under the lock. pushed_ counts what the statistics call submitted before a task can be taken.
+  Counter pushed_;
+  Counter taken_;
+  Counter uncounted_;
+  uint64_t allowed_ ABSL_GUARDED_BY(mu_) = 0;
   Block* head_ ABSL_GUARDED_BY(mu_) = nullptr;  // oldest; taken from
   Block* tail_ ABSL_GUARDED_BY(mu_) = nullptr;  // newest; pushed to
   Block* spare_ ABSL_GUARDED_BY(mu_) = nullptr;
   uint32_t head_index_ ABSL_GUARDED_BY(mu_) = 0;
   uint32_t tail_index_ ABSL_GUARDED_BY(mu_) = 0;
+  // Of the newest block.
+  uint32_t tail_capacity_ ABSL_GUARDED_BY(mu_) = 0;
+  Slot* tail_slots_ ABSL_GUARDED_BY(mu_) = nullptr;
 };
 
 }  // namespace workpool

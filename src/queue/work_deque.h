@@ -66,7 +66,9 @@ class WorkDeque {
 
   [[nodiscard]] bool TryPop(Slot* out) {
     const uint64_t bottom = bottom_.load(kRelaxed) - 1;
-    bottom_.store(bottom, kRelaxed);
+    // release: a thief that acquires this value must see the cells below it. An earlier release does not carry
+    // over: since C++20 a relaxed store ends a release sequence even on the same thread.
+    bottom_.store(bottom, kRelease);
     // The store of bottom_ before the load of top_; partner: the fence in TrySteal. Without it owner and
     // thief can each miss the other's claim on the last task, and both take it.
     FullFence();
@@ -82,7 +84,7 @@ class WorkDeque {
       // seq_cst: the last task goes to whoever moves top_; it must be ordered with the thieves' fences.
       taken = top_.compare_exchange_strong(top, top + 1, kSeqCst, kRelaxed);
     }
-    bottom_.store(bottom + 1, kRelaxed);
+    bottom_.store(bottom + 1, kRelease);  // as above
     return taken;
   }
 

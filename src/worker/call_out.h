@@ -33,7 +33,7 @@ void CallOut(Body&& body) {
 
 // Runs a task's function and returns its code; text (or nullptr) receives an exception's what().
 template <typename Body>
-int32_t CallTask(char* text, size_t text_size, Body&& body) {
+[[gnu::always_inline]] inline int32_t CallTask(char* text, size_t text_size, Body&& body) {
   AssertNoLocks();
   try {
     const int32_t code = body();

@@ -1,4 +1,6 @@
 // Where a worker looks for its next task, in this order.
+#include <algorithm>
+
 #include "base/spin.h"
 #include "worker/engine.h"
 #include "worker/worker.h"
@@ -13,32 +15,36 @@ constexpr int kSearchRounds = 32;
 }  // namespace
 
 bool Worker::FindTask(Slot* out) {
-  if (++tick_ >= kFairnessPeriod && FindTaskFairly(out)) return true;
+  if (++tick_ >= kFairnessPeriod && FindTaskFairly(out)) [[unlikely]] return true;
   // Its own newest task is still in its cache.
-  if (deque_.TryPop(out)) return true;
-  return TakeFromInjection(out, kBatchMax);
+  return deque_.TryPop(out) || TakeBatch(out);
 }
 
 // Every 61st task from outside, the one after it the oldest of its own: a task that submits itself for ever
 // starves neither.
 bool Worker::FindTaskFairly(Slot* out) {
-  if (tick_ == kFairnessPeriod) return TakeFromInjection(out, 1);
+  if (tick_ == kFairnessPeriod) return TakeOne(out);
   tick_ = 0;
   return deque_.TrySteal(out) == StealResult::kTaken;
 }
 
-bool Worker::TakeFromInjection(Slot* out, uint32_t max) {
+bool Worker::TakeOne(Slot* out) {
+  if (engine_.dispatcher.Take(out, 1, index_, 1) == 0) return false;
+  if (!engine_.dispatcher.limit().unlimited()) engine_.space_event.Notify();
+  return true;
+}
+
+bool Worker::TakeBatch(Slot* out) {
   Slot batch[kBatchMax];
-  const uint32_t taken = engine_.dispatcher.Take(batch, max, index_, engine_.idle.Load().up());
+  const uint32_t taken =
+      engine_.dispatcher.Take(batch, kBatchMax, index_, engine_.idle.Load().up());
   if (taken == 0) return false;
   if (!engine_.dispatcher.limit().unlimited()) engine_.space_event.Notify();
   *out = batch[0];
-  if (taken > 1) {
-    // The rest is stealable from this moment on. Pushed last first, so that this worker runs them in the
-    // order of their arrival. The deque is empty or, on a fairness tick, nothing is pushed.
-    for (uint32_t i = 1, j = taken - 1; i < j; ++i, --j) std::swap(batch[i], batch[j]);
-    (void)deque_.TryPushBatch(batch + 1, taken - 1);
-  }
+  // The rest is stealable from this moment on. Pushed last first, so that this worker runs them in the order of
+  // their arrival. There is room: the worker looks here when its deque is empty.
+  std::reverse(batch + 1, batch + taken);
+  (void)deque_.TryPushBatch(batch + 1, taken - 1);
   return true;
 }
 
@@ -48,7 +54,7 @@ bool Worker::Search(Slot* out) {
     searching_ = true;
   }
   for (int round = 0; round < kSearchRounds; ++round) {
-    if (TakeFromInjection(out, kBatchMax) || StealRound(out)) return true;
+    if (TakeBatch(out) || StealRound(out)) return true;
     if (engine_.idle.Load().has(Census::kStop | Census::kPaused)) return false;
     SpinPause();
   }

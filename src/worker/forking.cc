@@ -20,8 +20,8 @@ namespace {
 // seldom ends within less than a wake-up takes.
 constexpr int kJoinSpins = 200;
 
-int32_t RunFork(Fork& fork, Worker* worker) {
-  Tls& tls = CurrentTls();
+inline int32_t RunFork(Fork& fork, Worker* worker) {
+  Tls& tls = worker != nullptr ? worker->tls() : CurrentTls();
   Engine& engine = *fork.parent->engine;
   Frame frame{.engine = &engine,
               .worker = worker,
@@ -38,7 +38,7 @@ int32_t RunFork(Fork& fork, Worker* worker) {
   return code;
 }
 
-void CountFork(Worker* worker, int32_t code) {
+inline void CountFork(Worker* worker, int32_t code) {
   if (worker == nullptr) return;
   (code == 0 ? worker->counters.done : worker->counters.failed).Add();
 }
@@ -68,7 +68,7 @@ void ExecuteFork(Entry& self, Worker& worker, bool) {
 
 void DiscardFork(Entry&) {}  // forks never lie in injection queues
 
-int32_t RunInline(Fork& fork, Worker* worker) {
+inline int32_t RunInline(Fork& fork, Worker* worker) {
   if (worker != nullptr) worker->counters.started.Add();
   int32_t code;
   try {
@@ -81,9 +81,9 @@ int32_t RunInline(Fork& fork, Worker* worker) {
   return code;
 }
 
-// Takes fork out of the worker's own deque, from under children that were submitted after it. False: a thief has it.
-bool Retrieve(Worker& worker, Fork& fork) {
-  absl::InlinedVector<Slot, 16> above;
+// Takes fork out from under children that were submitted after it; top is the newest of those. False: a thief has it.
+[[gnu::noinline]] bool RetrieveFromBelow(Worker& worker, Fork& fork, Slot top) {
+  absl::InlinedVector<Slot, 16> above = {top};
   Slot slot;
   bool found = false;
   while (!found && worker.deque().TryPop(&slot)) {
@@ -97,7 +97,14 @@ bool Retrieve(Worker& worker, Fork& fork) {
   return found;
 }
 
-void AwaitFork(Fork& fork, Worker* worker) {
+// Takes fork out of the worker's own deque. False: a thief has it.
+inline bool Retrieve(Worker& worker, Fork& fork) {
+  Slot slot;
+  if (!worker.deque().TryPop(&slot)) return false;
+  return slot.arg == &fork || RetrieveFromBelow(worker, fork, slot);
+}
+
+[[gnu::noinline]] void AwaitFork(Fork& fork, Worker* worker) {
   for (int spin = 0; spin < kJoinSpins; ++spin) {
     if (fork.state.load(kAcquire) == Fork::kOver) return;
     SpinPause();

@@ -1,6 +1,7 @@
 #include "worker/run_task.h"
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/memory.h"
 #include "task/group.h"
 #include "worker/call_out.h"
@@ -11,7 +12,7 @@
 namespace workpool {
 namespace {
 
-int32_t CallRun(const Engine& engine, Frame& frame, RunFn run, void* arg, char* text, size_t text_size) {
+[[gnu::always_inline]] inline int32_t CallRun(const Engine& engine, Frame& frame, RunFn run, void* arg, char* text, size_t text_size) {
   const int32_t code =
       engine.options.terminate_on_exception
           ? CallTaskOrTerminate([&] { return run(arg, &frame); })
@@ -20,7 +21,7 @@ int32_t CallRun(const Engine& engine, Frame& frame, RunFn run, void* arg, char* 
   return code;
 }
 
-Frame MakeFrame(Engine& engine, Worker* worker, TaskRecord* record, const Tls& tls) {
+inline Frame MakeFrame(Engine& engine, Worker* worker, TaskRecord* record, const Tls& tls) {
   return Frame{.engine = &engine,
                .worker = worker,
                .record = record,
@@ -30,7 +31,7 @@ Frame MakeFrame(Engine& engine, Worker* worker, TaskRecord* record, const Tls& t
                .epoch = tls.epoch};
 }
 
-void CountStarted(Engine& engine, Worker* worker) {
+inline void CountStarted(Engine& engine, Worker* worker) {
   if (worker != nullptr) {
     worker->counters.started.Add();
   } else {
@@ -42,7 +43,7 @@ void CountStarted(Engine& engine, Worker* worker) {
   }
 }
 
-void CountEnded(Engine& engine, Worker* worker, int32_t outcome) {
+inline void CountEnded(Engine& engine, Worker* worker, int32_t outcome) {
   switch (outcome) {
     case POOL_DONE:
       worker != nullptr ? worker->counters.done.Add() : engine.outside.done.Add();
@@ -63,27 +64,9 @@ void CountNeverStarted(Engine& engine) {
 }
 
 void EndPlain(Worker& worker, void* arg, int32_t code) {
-  Engine& engine = worker.engine();
-  const int32_t outcome = code == 0 ? POOL_DONE : POOL_FAILED;
-  if (engine.options.drop != nullptr) CallOut([&] { engine.options.drop(arg, outcome); });
-  CountEnded(engine, &worker, outcome);
-}
-
-// The body of a plain task, for the bare and the sampled kind.
-void RunPlainBody(Worker& worker, Slot slot) {
-  Engine& engine = worker.engine();
-  CountStarted(engine, &worker);
-  Tls& tls = CurrentTls();
-  Frame frame = MakeFrame(engine, &worker, nullptr, tls);
-  int32_t code;
-  try {
-    FrameScope scope(tls, frame);
-    code = CallRun(engine, frame, slot.run, slot.arg, nullptr, 0);
-  } catch (abi::__forced_unwind&) {
-    EndPlain(worker, slot.arg, POOL_E_THREADEXIT);
-    throw;
-  }
-  EndPlain(worker, slot.arg, code);
+  const DropFn drop = worker.engine().options.drop;
+  if (drop != nullptr) CallOut([&] { drop(arg, code == 0 ? POOL_DONE : POOL_FAILED); });
+  (code == 0 ? worker.counters.done : worker.counters.failed).Add();
 }
 
 struct Sample : Entry {
@@ -101,7 +84,7 @@ void ExecuteSample(Entry& self, Worker& worker, bool closing) {
   }
   const uint64_t start_ns = NowNs();
   worker.wait_histogram.Record(start_ns - sample.submit_ns);
-  RunPlainBody(worker, sample.slot);
+  RunPlain(worker, sample.slot);
   worker.run_histogram.Record(NowNs() - start_ns);
 }
 
@@ -116,6 +99,11 @@ void Settle(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code) {
   Engine& engine = *record.engine;
   record.outcome = outcome;
   record.code = code;
+  if (outcome == POOL_FAILED) {
+    engine.log.Write(code == POOL_E_EXCEPTION || code == POOL_E_THREADEXIT ? POOL_LOG_WARN : POOL_LOG_DEBUG,
+                     "task \"%s\" failed with code %d: %s", record.name, code,
+                     record.text[0] != 0 ? record.text : StatusText(code));
+  }
   if (record.done != nullptr) {
     pool_result_t result;
     result.struct_size = sizeof(result);
@@ -169,7 +157,18 @@ bool ShouldStop(const Frame& frame) {
   return owner->record != nullptr && owner->record->StopAsked();
 }
 
-void RunPlain(Worker& worker, Slot slot) { RunPlainBody(worker, slot); }
+void RunPlain(Worker& worker, Slot slot) {
+  Engine& engine = worker.engine();
+  CountStarted(engine, &worker);
+  int32_t code;
+  try {
+    code = CallRun(engine, worker.frame(), slot.run, slot.arg, nullptr, 0);
+  } catch (abi::__forced_unwind&) {
+    EndPlain(worker, slot.arg, POOL_E_THREADEXIT);
+    throw;
+  }
+  EndPlain(worker, slot.arg, code);
+}
 
 void CancelPlain(Engine& engine, Worker* worker, void* arg) {
   CountNeverStarted(engine);

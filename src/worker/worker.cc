@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "base/thread.h"
+#include "worker/call_out.h"
 #include "worker/engine.h"
 #include "worker/run_task.h"
 
@@ -26,9 +27,18 @@ void Worker::ThreadMain(void* memory) {
   (void)CurrentLine(tls);
   tls.worker = &worker;
   worker.tls_ = &tls;
+  worker.frame_ = Frame{.engine = &worker.engine_,
+                        .worker = &worker,
+                        .record = nullptr,
+                        .outer = nullptr,
+                        .parent = nullptr,
+                        .value = 0,
+                        .epoch = tls.epoch};
+  tls.frame = &worker.frame_;
   worker.searching_ = true;
   worker.hooks_epoch_ = 0;
   worker.Disturb();
+  worker.engine_.log.Write(POOL_LOG_DEBUG, "worker %u started", worker.index_);
   try {
     worker.Loop();
     worker.End();
@@ -41,11 +51,10 @@ void Worker::ThreadMain(void* memory) {
 void Worker::Loop() {
   for (;;) {
     // One comparison for everything that is not the next task: hooks, pause, close, a lower ceiling.
-    if (engine_.idle.Load().word() != calm_.load(kRelaxed)) Attend();
+    const bool calm = engine_.idle.Load().word() == calm_.load(kRelaxed);
     Slot slot;
-    if (!paused_ && !surplus_ && (FindTask(&slot) || Search(&slot))) {
-      if (searching_) StopSearching();
-      if (!busy_.load(kRelaxed)) busy_.store(true, kRelaxed);
+    if ((calm || Attend()) && (FindTask(&slot) || Search(&slot))) [[likely]] {
+      if (searching_) [[unlikely]] BeginWork();
       Execute(slot);
     } else if (!GoIdle()) {
       return;
@@ -53,13 +62,16 @@ void Worker::Loop() {
   }
 }
 
-void Worker::Attend() {
+// True: the worker may take a task.
+bool Worker::Attend() {
   const Census census = engine_.idle.Load();
   closing_ = census.has(Census::kCancelQueued);
-  paused_ = census.has(Census::kPaused);
-  surplus_ = census.HasSurplus();
-  const bool calm = !closing_ && !paused_ && !surplus_ && !census.has(Census::kStartFailed);
-  if (calm) calm_.store(census.word(), kRelaxed);
+  const bool may_work = !census.has(Census::kPaused) && !census.HasSurplus();
+  // 0 is no census: what is not calm is looked at before every task.
+  const bool calm = may_work && !closing_ && !census.has(Census::kStartFailed);
+  calm_.store(calm ? census.word() : 0, kRelaxed);
+  const EngineOptions& options = engine_.options;
+  simple_ = !closing_ && !engine_.exact_limit && options.drop == nullptr && !options.terminate_on_exception;
   // calm_ before the epoch; partner: the fence between a change of hooks and Disturb. Either we see the
   // change, or Disturb's 0 comes after our store.
   FullFence();
@@ -69,9 +81,11 @@ void Worker::Attend() {
     engine_.hooks.CatchUp(hooks_started_, engine_.handle, static_cast<int32_t>(index_));
   }
   if (census.has(Census::kStartFailed) && engine_.HasTasks()) engine_.workers.Help();
+  return may_work;
 }
 
-void Worker::StopSearching() {
+void Worker::BeginWork() {
+  busy_.store(true, kRelaxed);
   searching_ = false;
   engine_.idle.EndSearch();
   // No longer searching before the look at the queues; partner: the fence after a task is queued. Whoever saw
@@ -141,8 +155,10 @@ void Worker::MoveTasksOut() {
 
 void Worker::End() {
   tls_->worker = nullptr;
+  tls_->frame = nullptr;
   engine_.hooks.StopAll(hooks_started_, engine_.handle, static_cast<int32_t>(index_));
   engine_.TellIfIdle();
+  engine_.log.Write(POOL_LOG_DEBUG, "worker %u ended", index_);
   engine_.workers.ThreadEnds(*this);
 }
 
@@ -157,6 +173,14 @@ void Worker::EndByUnwind() {
   FullFence();
   if (engine_.HasTasks()) engine_.workers.Help();
   End();
+}
+
+bool Worker::TrySubmit(Slot slot) {
+  if (engine_.exact_limit || engine_.idle.Load().has(Census::kRefuseAll) || !deque_.HasRoom()) [[unlikely]] {
+    return false;
+  }
+  counters.submitted.Add();
+  return TryPush(slot);
 }
 
 Status Worker::Submit(Slot slot, Admission admission) {
@@ -192,11 +216,30 @@ bool Worker::TryPush(Slot slot) {
   return true;
 }
 
+// The fast path: a call and two counts.
+[[gnu::always_inline]] inline void Worker::RunSimple(Slot slot) {
+  AssertNoLocks();
+  counters.started.Add();
+  int32_t code;
+  try {
+    code = slot.run(slot.arg, &frame_);
+  } catch (abi::__forced_unwind&) {
+    counters.failed.Add();
+    throw;
+  } catch (...) {
+    code = POOL_E_EXCEPTION;
+  }
+  LeaveForkedChild(frame_);
+  (code == 0 ? counters.done : counters.failed).Add();
+}
+
 void Worker::Execute(Slot slot) {
   if (IsEntry(slot)) {
     Entry& entry = EntryOf(slot);
     entry.execute(entry, *this, closing_);
-  } else if (closing_) [[unlikely]] {
+  } else if (simple_) [[likely]] {
+    RunSimple(slot);
+  } else if (closing_) {
     CancelPlain(engine_, this, slot.arg);
   } else {
     RunPlain(*this, slot);

@@ -15,6 +15,7 @@
 #include "stats/counters.h"
 #include "stats/histogram.h"
 #include "task/entry.h"
+#include "worker/frame.h"
 #include "worker/hooks.h"
 
 namespace workpool {
@@ -34,8 +35,12 @@ class alignas(kCacheLine) Worker {
   uint32_t index() const { return index_; }
   Deque& deque() { return deque_; }
   const Deque& deque() const { return deque_; }
+  Tls& tls() { return *tls_; }
+  Frame& frame() { return frame_; }
   bool busy() const { return busy_.load(kRelaxed); }
 
+  // Queues a child of the running task here if nothing is special. False: nothing happened, use Submit.
+  [[nodiscard]] bool TrySubmit(Slot slot);
   // Queues a child of the running task here, or in an injection queue if there is no room. FULL, CLOSED, NOMEM.
   [[nodiscard]] Status Submit(Slot slot, Admission admission);
   // Queues what the statistics do not count (a fork, a helper of a loop). False: no room.
@@ -54,14 +59,16 @@ class alignas(kCacheLine) Worker {
 
  private:
   void Loop();
-  void Attend();
+  void RunSimple(Slot slot);
+  [[nodiscard]] bool Attend();
   [[nodiscard]] bool FindTask(Slot* out);
   [[nodiscard]] bool FindTaskFairly(Slot* out);
-  [[nodiscard]] bool TakeFromInjection(Slot* out, uint32_t max);
+  [[nodiscard]] bool TakeBatch(Slot* out);
+  [[nodiscard]] bool TakeOne(Slot* out);
   [[nodiscard]] bool Search(Slot* out);
   [[nodiscard]] bool StealRound(Slot* out);
   [[nodiscard]] bool GoIdle();
-  void StopSearching();
+  void BeginWork();
   [[nodiscard]] bool Expired();
   void MoveTasksOut();
   void End();
@@ -72,11 +79,11 @@ class alignas(kCacheLine) Worker {
   const uint32_t index_;
   // ---- owner only
   Tls* tls_ = nullptr;
+  Frame frame_{};          // what plain tasks, which never run nested, see as their context
+  bool simple_ = false;    // neither limit, drop, closing nor exceptions ask for more than a call and two counts
   Random random_;
   bool searching_ = false;
   bool closing_ = false;   // what is taken is to be cancelled
-  bool paused_ = false;
-  bool surplus_ = false;
   uint32_t tick_ = 0;
   uint64_t hooks_epoch_ = 0;
   Hooks::Started hooks_started_;
