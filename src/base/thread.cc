@@ -66,7 +66,7 @@ int CreateWithAttributes(const ThreadOptions& options, const cpu_set_t* cpus, St
 bool CurrentThreadCpus(CpuMask* out) {
   cpu_set_t cpus;
   if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0) return false;
-  std::memcpy(out, &cpus, sizeof(cpus));
+  std::memcpy(out->bits, &cpus, sizeof(cpus));
   return true;
 }
 
@@ -75,7 +75,7 @@ int StartThread(const ThreadOptions& options, void (*body)(void*), void* arg, Th
   if (info == nullptr) return ENOMEM;
   *info = {body, arg};
   cpu_set_t cpus;
-  std::memcpy(&cpus, &options.cpus, sizeof(cpus));
+  std::memcpy(&cpus, options.cpus.bits, sizeof(cpus));
   // The main thread's id is the process id.
   const bool have_cpus = options.own_cpus || sched_getaffinity(getpid(), sizeof(cpus), &cpus) == 0;
   pthread_t thread;
