@@ -1,6 +1,5 @@
 #include "demo.h"
 
-#include <algorithm>
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
@@ -35,11 +34,17 @@ void PrintList(const DemoOptions& options, const FileList& list) {
   std::printf("\n");
 }
 
+// Files submitted between two looks at the line.
+constexpr size_t kSubmitSlice = 256;
+
 double WatchRun(PooledRun& run, LiveLine& line, Clock::time_point start) {
-  do {
+  const auto show = [&] {
     const pool_stats_t stats = run.Stats();
     line.Show(run.files_done(), run.bytes_done(), &stats);
-  } while (!run.WaitFor(line.interval()));
+  };
+  show();
+  while (run.SubmitNext(kSubmitSlice)) show();
+  while (!run.WaitFor(line.interval())) show();
   const double seconds = SecondsSince(start);
   const pool_stats_t stats = run.Stats();
   line.ShowLast(run.files_done(), run.bytes_done(), &stats);
@@ -51,11 +56,9 @@ bool WatchShrink(const DemoOptions& options, PooledRun& run, LiveLine& line) {
   const Clock::time_point start = Clock::now();
   const Clock::time_point end =
       start + std::chrono::milliseconds(options.keep_alive_ms) + kShrinkGrace;
-  // Little work may not have taken as many workers as the minimum.
-  const uint32_t minimum = std::min(options.workers_min, run.workers_most());
   pool_stats_t stats = run.Stats();
   uint32_t shown = UINT32_MAX;
-  while (stats.workers_live > minimum && Clock::now() < end) {
+  while (stats.workers_live > options.workers_min && Clock::now() < end) {
     if (stats.workers_live != shown) {
       shown = stats.workers_live;
       char text[64];
@@ -67,18 +70,19 @@ bool WatchShrink(const DemoOptions& options, PooledRun& run, LiveLine& line) {
     stats = run.Stats();
   }
   line.Keep();
-  const bool back = stats.workers_live == minimum;
-  std::printf("workers: min %" PRIu32 ", max %" PRIu32 ", most at once %" PRIu32 ", %s %" PRIu32
-              " after %.2f s idle\n",
+  const bool back = stats.workers_live == options.workers_min;
+  std::printf("workers: min %" PRIu32 ", max %" PRIu32 ", most at once %" PRIu32
+              " after %.3f s of work, %s %" PRIu32 " after %.2f s idle\n",
               options.workers_min, options.workers_max, run.workers_most(),
-              back ? "back to" : "NOT BACK, but", stats.workers_live, SecondsSince(start));
+              run.grown_after_seconds(), back ? "back to" : "NOT BACK, but", stats.workers_live,
+              SecondsSince(start));
   return back;
 }
 
 double WatchSerialRun(const FileList& list, bool plain, std::vector<FileResult>& results) {
   std::printf("the same, serially\n");
   const Clock::time_point start = Clock::now();
-  LiveLine line(list.files.size(), plain);
+  LiveLine line(list.files.size(), plain, std::chrono::seconds(2));
   uint64_t files = 0;
   uint64_t bytes = 0;
   results = RunSerially(list, [&](uint64_t files_done, uint64_t bytes_done) {
@@ -108,8 +112,8 @@ int RunDemo(const DemoOptions& options) {
   PrintList(options, list);
 
   const Clock::time_point start = Clock::now();
-  LiveLine line(list.files.size(), options.plain);
   PooledRun run(options, list);
+  LiveLine line(list.files.size(), options.plain, std::chrono::milliseconds(500));
   const double pooled_seconds = WatchRun(run, line, start);
   const bool shrank = WatchShrink(options, run, line);
   const pool_stats_t stats = run.Stats();

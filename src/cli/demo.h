@@ -12,8 +12,8 @@ struct DemoOptions {
   uint32_t workers_min = 1;
   uint32_t workers_max = 16;
   uint32_t keep_alive_ms = 500;
-  uint64_t files_max = 20'000;
-  uint64_t mebibytes_max = 512;
+  uint64_t files_max = 10'000;
+  uint64_t mebibytes_max = 256;
   bool plain = false;
   bool flip_one_digest = false;  // spoils one serial digest, so that the comparison can be tested
 };

@@ -8,10 +8,10 @@
 
 namespace workpool_cli {
 
-LiveLine::LiveLine(uint64_t files, bool plain)
+LiveLine::LiveLine(uint64_t files, bool plain, std::chrono::milliseconds plain_interval)
     : files_(files),
       overwrite_(!plain && isatty(STDOUT_FILENO) == 1),
-      interval_(overwrite_ ? 100 : 500) {}
+      interval_(overwrite_ ? std::chrono::milliseconds(100) : plain_interval) {}
 
 void LiveLine::Show(uint64_t files_done, uint64_t bytes_done, const pool_stats_t* stats) {
   if (Clock::now() < next_) return;

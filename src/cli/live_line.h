@@ -1,5 +1,4 @@
-// Where a run stands, now: one line that is written over on a terminal, or a line every half second
-// elsewhere.
+// Where a run stands, now: one line that is written over on a terminal, plain lines elsewhere.
 #pragma once
 
 #include <workpool/workpool.h>
@@ -13,8 +12,9 @@ namespace workpool_cli {
 // Threads: one.
 class LiveLine {
  public:
-  // plain: lines also on a terminal.
-  LiveLine(uint64_t files, bool plain);
+  // plain: lines also on a terminal. plain_interval is the time between them; a terminal's line is
+  // renewed ten times a second.
+  LiveLine(uint64_t files, bool plain, std::chrono::milliseconds plain_interval);
 
   // How often Show is worth calling.
   std::chrono::milliseconds interval() const { return interval_; }

@@ -1,5 +1,6 @@
 #include "pooled_run.h"
 
+#include <algorithm>
 #include <exception>
 
 #include "pool_check.h"
@@ -47,7 +48,7 @@ struct Half {
 }  // namespace
 
 PooledRun::PooledRun(const DemoOptions& options, const FileList& list)
-    : list_(list), results_(list.files.size()) {
+    : list_(list), results_(list.files.size()), workers_most_(options.workers_min) {
   jobs_.reserve(list.files.size());
   for (size_t i = 0; i < list.files.size(); ++i) jobs_.push_back({this, i});
 
@@ -56,15 +57,14 @@ PooledRun::PooledRun(const DemoOptions& options, const FileList& list)
   o.workers_min = options.workers_min;
   o.workers_max = options.workers_max;
   o.keep_alive_ns = int64_t{options.keep_alive_ms} * 1'000'000;
+  o.prestart = options.workers_min;
   o.name = "demo";
   Check(pool_create(&o, &pool_));
   try {
     uint64_t hook = 0;
     Check(pool_hook_add(pool_, CountStart, CountStop, this, &hook));
     Check(pool_group_create(pool_, nullptr, &group_));
-    for (Job& job : jobs_) Check(pool_group_submit(group_, RunFile, &job));
   } catch (...) {
-    pool_group_release(group_);
     pool_destroy(pool_);
     throw;
   }
@@ -73,6 +73,20 @@ PooledRun::PooledRun(const DemoOptions& options, const FileList& list)
 PooledRun::~PooledRun() {
   pool_group_release(group_);
   pool_destroy(pool_);
+}
+
+bool PooledRun::SubmitNext(size_t count) {
+  if (submitted_ == 0) first_submit_ns_ = pool_now_ns();
+  const size_t end = std::min(jobs_.size(), submitted_ + count);
+  for (; submitted_ < end; ++submitted_) {
+    Check(pool_group_submit(group_, RunFile, &jobs_[submitted_]));
+  }
+  return submitted_ < jobs_.size();
+}
+
+double PooledRun::grown_after_seconds() const {
+  const uint64_t at_ns = most_at_ns_;
+  return at_ns > first_submit_ns_ ? static_cast<double>(at_ns - first_submit_ns_) / 1e9 : 0;
 }
 
 bool PooledRun::WaitFor(std::chrono::nanoseconds timeout) {
@@ -106,7 +120,10 @@ void PooledRun::CountStart(void* user, pool_t, int32_t) {
   PooledRun& run = *static_cast<PooledRun*>(user);
   const uint32_t now = ++run.workers_now_;
   uint32_t most = run.workers_most_;
-  while (most < now && !run.workers_most_.compare_exchange_weak(most, now)) {
+  while (most < now) {
+    if (!run.workers_most_.compare_exchange_weak(most, now)) continue;
+    run.most_at_ns_ = pool_now_ns();
+    return;
   }
 }
 

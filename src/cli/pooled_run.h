@@ -18,14 +18,17 @@ namespace workpool_cli {
 // Threads: one thread owns it. list must outlive it and stay as it is.
 class PooledRun {
  public:
-  // Makes the pool and submits all files. Throws std::runtime_error with the library's text.
+  // Makes the pool with its minimum of workers. Throws std::runtime_error with the library's text.
   PooledRun(const DemoOptions& options, const FileList& list);
   // Waits for what was submitted and destroys the pool.
   ~PooledRun();
   PooledRun(const PooledRun&) = delete;
   PooledRun& operator=(const PooledRun&) = delete;
 
-  // True when every task has ended, whether well or not.
+  // Submits the next files, at most count of them. False when all have been submitted. Throws as
+  // the constructor.
+  [[nodiscard]] bool SubmitNext(size_t count);
+  // True when every task submitted has ended, whether well or not.
   [[nodiscard]] bool WaitFor(std::chrono::nanoseconds timeout);
 
   [[nodiscard]] pool_stats_t Stats() const;
@@ -34,6 +37,8 @@ class PooledRun {
   // The most workers that lived at once, counted by each worker as it starts: no sampling misses
   // it.
   uint32_t workers_most() const { return workers_most_; }
+  // How long after the first submit there were that many.
+  double grown_after_seconds() const;
   // In the order of the files; complete when WaitFor has said so.
   const std::vector<FileResult>& results() const { return results_; }
 
@@ -50,13 +55,16 @@ class PooledRun {
 
   const FileList& list_;
   std::vector<Job> jobs_;
+  size_t submitted_ = 0;  // of jobs_
+  uint64_t first_submit_ns_ = 0;
   std::vector<FileResult> results_;  // each element written by its own task only
   pool_t pool_ = 0;
   pool_group_t group_ = 0;
   std::atomic<uint64_t> files_done_{0};
   std::atomic<uint64_t> bytes_done_{0};
   std::atomic<uint32_t> workers_now_{0};
-  std::atomic<uint32_t> workers_most_{0};
+  std::atomic<uint32_t> workers_most_;
+  std::atomic<uint64_t> most_at_ns_{0};
 };
 
 }  // namespace workpool_cli

@@ -62,7 +62,10 @@ SleepResult IdleSet::Sleep(Parker& worker, uint64_t deadline_ns, const Atomic<ui
   while (worker.token.load(kAcquire) == 0) {
     if (FutexWait(worker.token, 0, deadline_ns) == FutexResult::kWoken) continue;
     MutexLock lock(mu_);
-    if (!worker.listed) continue;  // somebody is just waking us
+    if (!worker.listed) {
+      deadline_ns = kNever;  // somebody is just waking us
+      continue;
+    }
     // The minimum may have been raised while we slept.
     if (Load().live() <= keep.load(kRelaxed)) {
       deadline_ns = kNever;

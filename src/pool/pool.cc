@@ -71,6 +71,7 @@ void Pool::DiscardInjected() {
   while (engine_.dispatcher.HasTasks()) {
     const uint32_t taken = engine_.dispatcher.Take(batch, kBatchMax, 0, 1);
     for (uint32_t i = 0; i < taken; ++i) DiscardSlot(engine_, batch[i]);
+    if (taken == 0) YieldThread();  // a queue is locked by somebody who is not running
   }
 }
 

@@ -65,13 +65,19 @@ class WorkDeque {
   }
 
   [[nodiscard]] bool TryPop(Slot* out) {
+    return TryPop(out, [] { FullFence(); });
+  }
+
+  // fence: a FullFence, or something that is as good for as long as no thief can be there (park/quiet.h).
+  template <typename Fence>
+  [[nodiscard]] bool TryPop(Slot* out, Fence fence) {
     const uint64_t bottom = bottom_.load(kRelaxed) - 1;
     // release: a thief that acquires this value must see the cells below it. An earlier release does not carry
     // over: since C++20 a relaxed store ends a release sequence even on the same thread.
     bottom_.store(bottom, kRelease);
     // The store of bottom_ before the load of top_; partner: the fence in TrySteal. Without it owner and
     // thief can each miss the other's claim on the last task, and both take it.
-    FullFence();
+    fence();
     uint64_t top = top_.load(kRelaxed);
     const int64_t left = static_cast<int64_t>(bottom - top);
     if (left > 0) {

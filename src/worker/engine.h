@@ -8,6 +8,7 @@
 #include "dispatch/dispatcher.h"
 #include "park/event.h"
 #include "park/idle_set.h"
+#include "park/quiet.h"
 #include "stats/counters.h"
 #include "stats/load_sample.h"
 #include "worker/hooks.h"
@@ -51,6 +52,7 @@ struct Engine {
   void (*unref)(Engine& engine) = nullptr;
 
   IdleSet idle;
+  Quiet quiet;
   Dispatcher dispatcher;
   WorkerSet workers;
   Hooks hooks;

@@ -17,7 +17,7 @@ constexpr int kSearchRounds = 32;
 bool Worker::FindTask(Slot* out) {
   if (++tick_ >= kFairnessPeriod && FindTaskFairly(out)) [[unlikely]] return true;
   // Its own newest task is still in its cache.
-  return deque_.TryPop(out) || TakeBatch(out);
+  return TryPop(out) || TakeBatch(out);
 }
 
 // Every 61st task from outside, the one after it the oldest of its own: a task that submits itself for ever
@@ -51,11 +51,11 @@ bool Worker::TakeBatch(Slot* out) {
 bool Worker::Search(Slot* out) {
   if (!searching_) {
     if (!engine_.idle.TryBeginSearch()) return false;
-    searching_ = true;
+    BeginSearch();
   }
   for (int round = 0; round < kSearchRounds; ++round) {
     if (TakeBatch(out) || StealRound(out)) return true;
-    if (engine_.idle.Load().has(Census::kStop | Census::kPaused)) return false;
+    if (engine_.idle.Load().has(Census::kPaused)) return false;
     SpinPause();
   }
   return false;

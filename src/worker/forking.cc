@@ -86,12 +86,12 @@ inline int32_t RunInline(Fork& fork, Worker* worker) {
   absl::InlinedVector<Slot, 16> above = {top};
   Slot slot;
   bool found = false;
-  while (!found && worker.deque().TryPop(&slot)) {
+  while (!found && worker.TryPop(&slot)) {
     found = slot.arg == &fork;
     if (!found) above.push_back(slot);
   }
   while (!above.empty()) {
-    (void)worker.deque().TryPush(above.back());  // there is room: they were just taken out
+    (void)worker.TryPush(above.back());  // there is room: they were just taken out
     above.pop_back();
   }
   return found;
@@ -100,7 +100,7 @@ inline int32_t RunInline(Fork& fork, Worker* worker) {
 // Takes fork out of the worker's own deque. False: a thief has it.
 inline bool Retrieve(Worker& worker, Fork& fork) {
   Slot slot;
-  if (!worker.deque().TryPop(&slot)) return false;
+  if (!worker.TryPop(&slot)) return false;
   return slot.arg == &fork || RetrieveFromBelow(worker, fork, slot);
 }
 

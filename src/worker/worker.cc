@@ -15,7 +15,7 @@
 namespace workpool {
 
 Worker::Worker(Engine& engine, uint32_t index)
-    : engine_(engine), index_(index), random_(index + 1) {}
+    : engine_(engine), index_(index), random_(index + 1), quiet_(engine.quiet, engine.idle) {}
 
 void Worker::ThreadMain(void* memory) {
   Worker& worker = *static_cast<Worker*>(memory);
@@ -35,7 +35,7 @@ void Worker::ThreadMain(void* memory) {
                         .value = 0,
                         .epoch = tls.epoch};
   tls.frame = &worker.frame_;
-  worker.searching_ = true;
+  worker.BeginSearch();
   worker.hooks_epoch_ = 0;
   worker.Disturb();
   worker.engine_.log.Write(POOL_LOG_DEBUG, "worker %u started", worker.index_);
@@ -84,6 +84,12 @@ bool Worker::Attend() {
   return may_work;
 }
 
+// The census counts it as searching from now on; deques are looked at only after this.
+void Worker::BeginSearch() {
+  searching_ = true;
+  engine_.quiet.Alert();
+}
+
 void Worker::BeginWork() {
   busy_.store(true, kRelaxed);
   searching_ = false;
@@ -97,13 +103,15 @@ void Worker::BeginWork() {
 bool Worker::GoIdle() {
   busy_.store(false, kRelaxed);
   engine_.TellIfIdle();
+  quiet_.Leave();
   engine_.idle.Announce(parker, searching_);
+  if (!searching_) engine_.quiet.Alert();
   searching_ = false;
   const Census census = engine_.idle.Load();
   const bool work = !census.has(Census::kPaused) && census.up() < census.ceiling() && engine_.HasTasks();
   if (work || census.has(Census::kStop) || engine_.hooks.epoch() != hooks_epoch_) {
     if (engine_.idle.Withdraw(parker)) {
-      searching_ = true;
+      BeginSearch();
       if (!work && census.has(Census::kStop)) {
         engine_.idle.EndSearch();
         engine_.idle.Leave();
@@ -126,7 +134,7 @@ bool Worker::GoIdle() {
   if (engine_.idle.Sleep(parker, deadline_ns, engine_.workers.keep()) == SleepResult::kExpired) {
     return !Expired();
   }
-  searching_ = true;
+  BeginSearch();
   return true;
 }
 
@@ -140,13 +148,13 @@ bool Worker::Expired() {
   const Census census = engine_.idle.Load();
   if (census.live() != 0 || census.has(Census::kPaused | Census::kStop) || !engine_.HasTasks()) return true;
   engine_.idle.Return();
-  searching_ = true;
+  BeginSearch();
   return false;
 }
 
 void Worker::MoveTasksOut() {
   Slot slot;
-  while (deque_.TryPop(&slot)) {
+  while (TryPop(&slot)) {
     // Without memory for the queue it is run here: late, but not lost.
     const auto result = engine_.dispatcher.Push(&slot, 1, index_, Admission::kExempt, false);
     if (result.accepted == 0) Execute(slot);
@@ -167,10 +175,11 @@ void Worker::EndByUnwind() {
   MoveTasksOut();
   if (searching_) engine_.idle.EndSearch();
   searching_ = false;
+  quiet_.Leave();
   engine_.idle.Leave();
   // A replacement, whether tasks wait or not: the pool keeps its strength.
   (void)engine_.workers.StartOne(true);
-  FullFence();
+  engine_.quiet.Alert();
   if (engine_.HasTasks()) engine_.workers.Help();
   End();
 }
@@ -202,17 +211,15 @@ Status Worker::Submit(Slot slot, Admission admission) {
     const auto result = engine_.dispatcher.Push(&slot, 1, index_, admission, true);
     if (result.accepted == 0) return result.status;
   }
-  // The task before the look at the census; partner: the fence in IdleSet::Announce.
-  FullFence();
-  if (engine_.idle.Load().NeedsHelp()) engine_.workers.Help();
+  // The task before the look at the census; partners: the fence in IdleSet::Announce, and Quiet::Alert.
+  if (!quiet_.Fence() && engine_.idle.Load().NeedsHelp()) engine_.workers.Help();
   return POOL_OK;
 }
 
 bool Worker::TryPush(Slot slot) {
   if (!deque_.TryPush(slot)) return false;
   // As in Submit.
-  FullFence();
-  if (engine_.idle.Load().NeedsHelp()) engine_.workers.Help();
+  if (!quiet_.Fence() && engine_.idle.Load().NeedsHelp()) engine_.workers.Help();
   return true;
 }
 

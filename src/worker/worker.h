@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/thread_line.h"
 #include "park/idle_set.h"
+#include "park/quiet.h"
 #include "queue/work_deque.h"
 #include "stats/counters.h"
 #include "stats/histogram.h"
@@ -45,6 +46,10 @@ class alignas(kCacheLine) Worker {
   [[nodiscard]] Status Submit(Slot slot, Admission admission);
   // Queues what the statistics do not count (a fork, a helper of a loop). False: no room.
   [[nodiscard]] bool TryPush(Slot slot);
+  // The newest of its own tasks.
+  [[nodiscard]] bool TryPop(Slot* out) {
+    return deque_.TryPop(out, [this] { quiet_.Fence(); });
+  }
 
   // Runs a task taken from a queue.
   void Execute(Slot slot);
@@ -68,6 +73,7 @@ class alignas(kCacheLine) Worker {
   [[nodiscard]] bool Search(Slot* out);
   [[nodiscard]] bool StealRound(Slot* out);
   [[nodiscard]] bool GoIdle();
+  void BeginSearch();
   void BeginWork();
   [[nodiscard]] bool Expired();
   void MoveTasksOut();
@@ -84,6 +90,7 @@ class alignas(kCacheLine) Worker {
   Random random_;
   bool searching_ = false;
   bool closing_ = false;   // what is taken is to be cancelled
+  QuietOwner quiet_;
   uint32_t tick_ = 0;
   uint64_t hooks_epoch_ = 0;
   Hooks::Started hooks_started_;

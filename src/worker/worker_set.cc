@@ -147,7 +147,7 @@ bool WorkerSet::Tune(uint32_t count) {
   DisturbAll();
   engine_.idle.WakeAll();
   if (count != 0) return StartUpTo(count);
-  FullFence();
+  engine_.quiet.Alert();
   if (engine_.HasTasks()) Help();
   return true;
 }
@@ -164,7 +164,7 @@ bool WorkerSet::BeginBlocked() {
   const bool raised = target_.load(kRelaxed) + others < limit_;
   if (raised) engine_.idle.MoveCeiling(1);
   // The higher ceiling before the look for tasks; partner: the fence after a task is queued.
-  FullFence();
+  engine_.quiet.Alert();
   if (engine_.HasTasks()) Help();
   return raised;
 }
