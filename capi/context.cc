@@ -33,7 +33,7 @@ pool_status_t pool_ctx_fork(pool_ctx_t* ctx, pool_fork_t* mem, pool_run_fn run, 
 }
 
 pool_status_t pool_ctx_join(pool_ctx_t* ctx, pool_fork_t* mem, int32_t* code_out) {
-  return Guard(__func__, [&]() -> Status {
+  return GuardRunningTasks(__func__, [&]() -> Status {
     const Status status = CheckContext(ctx);
     if (status != POOL_OK) [[unlikely]] return status;
     if (mem == nullptr) [[unlikely]] return FailConst(POOL_E_INVALID, "mem is NULL");
@@ -42,7 +42,12 @@ pool_status_t pool_ctx_join(pool_ctx_t* ctx, pool_fork_t* mem, int32_t* code_out
 }
 
 pool_status_t pool_ctx_submit(pool_ctx_t* ctx, pool_run_fn run, void* arg) {
-  return Guard(__func__, [&]() -> Status {
+  if (ctx != nullptr && ctx->worker != nullptr && run != nullptr && ctx->epoch == ForkEpoch() &&
+      ctx->worker->tls().until_sample != 1 && ctx->worker->TrySubmit({run, arg})) [[likely]] {
+    --ctx->worker->tls().until_sample;
+    return POOL_OK;
+  }
+  return Guard("pool_ctx_submit", [&]() -> Status {
     const Status status = CheckContext(ctx);
     if (status != POOL_OK) return status;
     if (run == nullptr) return FailConst(POOL_E_INVALID, "run is NULL; give a function");

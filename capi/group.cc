@@ -33,7 +33,7 @@ pool_status_t pool_group_create(pool_t pool, const pool_group_options_t* options
     if (out == nullptr) return FailConst(POOL_E_INVALID, "out is NULL");
     *out = 0;
     if (options_or_null != nullptr) {
-      pool_group_options_t options;
+      pool_group_options_t options{};
       const Status status = CopyIn(options_or_null, "options", &options);
       if (status != POOL_OK) return status;
       if (options.reserved != 0) {
@@ -66,7 +66,7 @@ pool_status_t pool_group_submit(pool_group_t group, pool_run_fn run, void* arg) 
 }
 
 pool_status_t pool_group_wait(pool_group_t group, int64_t timeout_ns, int32_t* first_code_or_null) {
-  return Guard(__func__, [&]() -> Status {
+  return GuardRunningTasks(__func__, [&]() -> Status {
     const Status status = CheckTimeout(timeout_ns, "timeout_ns");
     if (status != POOL_OK) return status;
     return WithGroup(group, [&](Group& g) -> Status {

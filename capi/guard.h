@@ -28,6 +28,15 @@ Status Guard(const char* function, Body&& body) {
   return FinishFailure(function, status);
 }
 
+// The same for calls that may run tasks: under POOL_EXC_TERMINATE what those throw must find no handler here, and
+// nothing else in such a call throws.
+template <typename Body>
+Status GuardRunningTasks(const char* function, Body&& body) {
+  const Status status = body();
+  if (status >= 0) [[likely]] return status;
+  return FinishFailure(function, status);
+}
+
 // A counted reference to what a handle names, for the life of the object.
 template <typename T>
 class Held {

@@ -49,6 +49,8 @@ class HandleTable {
     if (!Names(slot->word.load(kAcquire), handle)) [[unlikely]] return nullptr;
     return slot->object.load(kRelaxed);
   }
+  // A slot that is never alive.
+  [[nodiscard]] static const void* DeadSlot();
   // Where a handle is checked; it stays for ever. nullptr: no such slot.
   [[nodiscard]] const void* SlotAddress(uint64_t handle) const { return Find(handle); }
   // OK and the object; BADHANDLE; FORKED. The caller is inside a LineSection of this handle.

@@ -14,35 +14,15 @@ Status SubmitAgain(pool_t pool, Slot slot) {
   });
 }
 
-// What nine submits of ten take: a live pool with room, a thread that has been here before, nothing special. False:
-// nothing happened, take the long way.
-[[gnu::always_inline]] inline bool TrySubmitPlain(pool_t handle, Slot slot) {
-  Tls& tls = CurrentTls();
-  if (tls.epoch != g_fork_epoch.load(kRelaxed) || tls.seen_handle != handle || slot.run == nullptr ||
-      (tls.submits + 1) % kSamplePeriod == 0) [[unlikely]] {
-    return false;
-  }
-  auto* worker = static_cast<Worker*>(tls.worker);
-  bool done;
-  if (worker != nullptr && worker->engine().handle == handle) {
-    done = worker->TrySubmit(slot);
-  } else {
-    const LineSection section(*tls.line, HandleTable::LineSlot(handle));
-    auto* pool = static_cast<Pool*>(HandleTable::TryProtect(tls.seen_slot, handle));
-    done = pool != nullptr && pool->TrySubmitInSection(*tls.line, slot);
-  }
-  if (done) [[likely]] ++tls.submits;
-  return done;
-}
-
 Status SubmitPlain(pool_t handle, Slot slot) {
   if (slot.run == nullptr) return FailConst(POOL_E_INVALID, "run is NULL; give a function");
   Tls& tls = CurrentTls();
   ThreadLine* line = CurrentLine(tls);
   Handles* handles = EnsureHandles();
   if (line == nullptr || handles == nullptr) return POOL_E_NOMEM;
-  tls.seen_slot = handles->pools.SlotAddress(handle);
-  tls.seen_handle = tls.seen_slot != nullptr ? handle : 0;
+  const void* slot_address = LightFenceIsFree() ? handles->pools.SlotAddress(handle) : nullptr;
+  tls.seen_handle = slot_address != nullptr ? handle : 0;
+  tls.seen_slot = slot_address != nullptr ? slot_address : HandleTable::DeadSlot();
   auto* worker = static_cast<Worker*>(tls.worker);
   if (worker != nullptr && worker->engine().handle == handle &&
       !worker->engine().idle.Load().has(Census::kRefuseAll)) {
@@ -60,6 +40,12 @@ Status SubmitPlain(pool_t handle, Slot slot) {
   }
   if (status == POOL_E_FULL) return SubmitAgain(handle, slot);
   return status;
+}
+
+[[gnu::noinline]] Status HelpAndLeave(Pool& pool, ThreadLine& line) {
+  pool.HelpInSection();
+  LineSection::Leave(line);
+  return POOL_OK;
 }
 
 [[gnu::noinline]] Status SubmitGuarded(pool_t pool, RunFn run, void* arg) {
@@ -106,7 +92,7 @@ Status SubmitBatch(pool_t pool, const pool_task_t* tasks, uint32_t stride, uint3
     const auto* bytes = reinterpret_cast<const unsigned char*>(tasks);
     for (; *accepted < count; ++*accepted) {
       const uint32_t i = *accepted;
-      pool_task_t task;
+      pool_task_t task{};
       Status status = CopyIn(
           reinterpret_cast<const pool_task_t*>(bytes + size_t{i} * stride), "task", &task);
       if (status == POOL_OK) {
@@ -125,10 +111,29 @@ using namespace workpool;
 
 extern "C" {
 
-// No buffer here that could overflow.
-[[gnu::no_stack_protector]] pool_status_t pool_submit(pool_t pool, pool_run_fn run, void* arg) {
-  if (TrySubmitPlain(pool, {run, arg})) [[likely]] return POOL_OK;
-  return SubmitGuarded(pool, run, arg);
+// The way of nearly all submits stands here, without a call: a thread that has been here before, a live pool with room,
+// nothing special. Everything else is a tail call. (No buffer here that could overflow.)
+__attribute__((no_stack_protector)) pool_status_t pool_submit(pool_t pool, pool_run_fn run, void* arg) {
+  Tls& tls = CurrentTls();
+  if (tls.seen_handle != pool || run == nullptr || tls.until_sample == 1) [[unlikely]] {
+    return SubmitGuarded(pool, run, arg);
+  }
+  auto* worker = static_cast<Worker*>(tls.worker);
+  if (worker != nullptr && worker->engine().handle == pool) {
+    if (!worker->TrySubmit({run, arg})) [[unlikely]] return SubmitGuarded(pool, run, arg);
+    --tls.until_sample;
+    return POOL_OK;
+  }
+  ThreadLine& line = *tls.line;
+  LineSection::EnterFree(line, HandleTable::LineSlot(pool));
+  auto* object = static_cast<Pool*>(HandleTable::TryProtect(tls.seen_slot, pool));
+  const Pool::Quick quick =
+      object == nullptr ? Pool::Quick::kRefused : object->TryQueueInSection(line, {run, arg});
+  if (quick == Pool::Quick::kRefused) [[unlikely]] return SubmitGuarded(pool, run, arg);  // enters anew
+  --tls.until_sample;
+  if (quick == Pool::Quick::kNeedsHelp) [[unlikely]] return HelpAndLeave(*object, line);
+  LineSection::Leave(line);
+  return POOL_OK;
 }
 
 pool_status_t pool_submit_many(pool_t pool, pool_run_fn run, void* const* args, uint32_t n,
@@ -179,7 +184,7 @@ pool_status_t pool_submit_batch(pool_t pool, const pool_task_t* tasks, uint32_t 
 pool_status_t pool_parallel_for(pool_t pool, uint64_t begin, uint64_t end, uint64_t grain,
                                 uint32_t participants_max, pool_range_fn body, void* arg,
                                 int32_t* body_code) {
-  return Guard(__func__, [&]() -> Status {
+  return GuardRunningTasks(__func__, [&]() -> Status {
     if (body_code != nullptr) *body_code = 0;
     if (body == nullptr) return FailConst(POOL_E_INVALID, "body is NULL; give a function");
     if (begin > end) {

@@ -17,9 +17,19 @@ class HeldRecords {
   HeldRecords(const HeldRecords&) = delete;
   HeldRecords& operator=(const HeldRecords&) = delete;
 
+  // Room for count of them. OK, NOMEM.
+  Status Reserve(uint32_t count) {
+    try {
+      tickets_.reserve(count);
+      records_.reserve(count);
+    } catch (const std::bad_alloc&) {
+      return POOL_E_NOMEM;
+    }
+    return POOL_OK;
+  }
+
+  // OK, BADHANDLE.
   Status Add(pool_ticket_t ticket) {
-    tickets_.reserve(tickets_.size() + 1);
-    records_.reserve(records_.size() + 1);
     void* object = nullptr;
     const Status status = table_.Acquire(ticket, &object);
     if (status != POOL_OK) return status;
@@ -56,7 +66,7 @@ extern "C" {
 
 pool_status_t pool_wait(pool_ticket_t ticket, uint32_t flags, int64_t timeout_ns,
                         pool_result_t* out_or_null, uint32_t size) {
-  return Guard(__func__, [&]() -> Status {
+  return GuardRunningTasks(__func__, [&]() -> Status {
     if ((flags & ~POOL_WAIT_HELP) != 0) {
       return Fail(POOL_E_INVALID, "flags = %u holds unknown bits; use 0 or POOL_WAIT_HELP", flags);
     }
@@ -77,7 +87,7 @@ pool_status_t pool_wait(pool_ticket_t ticket, uint32_t flags, int64_t timeout_ns
 
 pool_status_t pool_wait_many(const pool_ticket_t* tickets, uint32_t n, int32_t all, int64_t timeout_ns,
                              uint32_t* index) {
-  return Guard(__func__, [&]() -> Status {
+  return GuardRunningTasks(__func__, [&]() -> Status {
     if (tickets == nullptr) return FailConst(POOL_E_INVALID, "tickets is NULL");
     if (n == 0) return FailConst(POOL_E_INVALID, "n = 0; give at least one ticket");
     if (all != 0 && all != 1) return Fail(POOL_E_INVALID, "all = %d is no switch; use 0 or 1", all);
@@ -87,6 +97,8 @@ pool_status_t pool_wait_many(const pool_ticket_t* tickets, uint32_t n, int32_t a
     if (handles == nullptr) return POOL_E_NOMEM;
     HeldRecords records(handles->tickets);
     uint32_t which = 0;
+    status = records.Reserve(n);
+    if (status != POOL_OK) return status;
     for (; which < n && status == POOL_OK; ++which) status = records.Add(tickets[which]);
     if (status == POOL_OK) {
       status = WaitTasks(records.data(), n, all == 1, DeadlineAfter(timeout_ns), &which);

@@ -388,7 +388,8 @@ POOL_API pool_status_t pool_group_release(pool_group_t group);
 POOL_API int32_t pool_worker_index(pool_t pool);
 
 /* start runs on every worker before its first task (on those that exist before their next one), stop on every
- * worker that ran start, when it ends or the hook is removed. Either may be NULL. *id names it for
+ * worker that ran start, when it ends or the hook is removed (but not on a thread that a task has ended by pthread_exit
+ * or pthread_cancel). Either may be NULL. *id names it for
  * pool_hook_remove. OK, INVALID (both or id NULL), NOMEM, CLOSED. [any-thread] Since 0.1. */
 POOL_API pool_status_t pool_hook_add(pool_t pool, pool_hook_fn start, pool_hook_fn stop, void *user,
                                      uint64_t *id);

@@ -17,6 +17,8 @@ using model::FullFence;
 using model::HeavyFence;
 using model::LightFence;
 inline void InitFences() {}
+inline bool LightFenceIsFree() { return true; }
+inline void FreeLightFence() { model::LightFence(); }
 
 #else
 
@@ -46,12 +48,18 @@ inline void FullFence() {
 #endif
 }
 
+// Whether LightFence costs nothing here. Constant after InitFences.
+inline bool LightFenceIsFree() { return internal::g_membarrier.load(kRelaxed); }
+
+// A LightFence where that is known to be free.
+inline void FreeLightFence() { std::atomic_signal_fence(kSeqCst); }
+
 inline void LightFence() {
 #if defined(WORKPOOL_TSAN)
   FullFence();
 #else
-  if (internal::g_membarrier.load(kRelaxed)) [[likely]] {
-    std::atomic_signal_fence(kSeqCst);
+  if (LightFenceIsFree()) [[likely]] {
+    FreeLightFence();
   } else {
     FullFence();
   }

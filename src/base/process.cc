@@ -16,7 +16,11 @@ namespace {
 constinit Atomic<bool> g_watching{false};
 
 // Runs in the child, whose only thread this is: no lock, no allocation, no join.
-void AfterForkInChild() { g_fork_epoch.fetch_add(1, kRelaxed); }
+void AfterForkInChild() {
+  g_fork_epoch.fetch_add(1, kRelaxed);
+  // The way without checks belongs to the parent's pools.
+  CurrentTls().until_sample = 1;
+}
 
 }  // namespace
 

@@ -28,14 +28,15 @@ class PerProcess {
   T* Get() {
     // acquire: pairs with the release in Ensure.
     Stamped* stamped = current_.load(kAcquire);
-    return stamped != nullptr && stamped->epoch == ForkEpoch() ? &stamped->value : nullptr;
+    return IsOurs(stamped) ? &stamped->value : nullptr;
   }
 
   // The object of this process, made if need be; nullptr: out of memory.
   T* Ensure() {
-    if (T* value = Get()) return value;
-    WatchFork();
+    // One load, so that what is found not to be ours is also what is replaced.
     Stamped* seen = current_.load(kAcquire);
+    if (IsOurs(seen)) return &seen->value;
+    WatchFork();
     Stamped* fresh = New<Stamped>();
     if (fresh == nullptr) return nullptr;
     fresh->epoch = ForkEpoch();
@@ -47,7 +48,7 @@ class PerProcess {
     // release: publishes *fresh.
     if (current_.compare_exchange_strong(seen, fresh, kAcqRel, kAcquire)) return &fresh->value;
     Delete(fresh);
-    return Get();
+    return &seen->value;  // another thread of this process was faster
   }
 
  private:
@@ -56,6 +57,10 @@ class PerProcess {
     uint32_t epoch = 0;
     Stamped* before = nullptr;  // keeps the parent's reachable
   };
+
+  static bool IsOurs(const Stamped* stamped) {
+    return stamped != nullptr && stamped->epoch == ForkEpoch();
+  }
 
   Atomic<Stamped*> current_{nullptr};
 };

@@ -42,8 +42,9 @@ struct Tls {
   ThreadLine* line = nullptr;   // valid if epoch is the process's
   uint32_t epoch = 0;           // fork epoch in which line was taken; 0 = never
   int32_t locks_held = 0;       // counted in builds with assertions
-  uint32_t submits = 0;         // plain tasks submitted, to choose those that carry time stamps
-  // The pool this thread submitted to last, and where its handle is checked (capi/handle_table.h); valid with line.
+  uint32_t until_sample = 1;    // plain submits until one carries time stamps, that one included
+  // The pool this thread submitted to last, and where its handle is checked (capi/handle_table.h), if LightFenceIsFree.
+  // Valid while until_sample != 1, which says that the thread has been through the long way; forgotten in a forked child.
   uint64_t seen_handle = 0;
   const void* seen_slot = nullptr;
   void* worker = nullptr;       // the Worker this thread is, see worker/worker.h
@@ -84,10 +85,18 @@ class LineSection {
     // done before the name is seen, and the slot be ended in between.
     LightFence();
   }
-  ~LineSection() {
-    // release: what was done inside happens before the destroyer's acquire load of 0.
-    line_.active.store(0, kRelease);
+  ~LineSection() { Leave(line_); }
+
+  // The two halves by hand, for the shortest way of all.
+  static void EnterFree(ThreadLine& line, uint64_t slot) {
+    line.active.store(slot, kRelaxed);
+    FreeLightFence();  // as above
   }
+  static void Leave(ThreadLine& line) {
+    // release: what was done inside happens before the destroyer's acquire load of 0.
+    line.active.store(0, kRelease);
+  }
+
   LineSection(const LineSection&) = delete;
   LineSection& operator=(const LineSection&) = delete;
 

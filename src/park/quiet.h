@@ -42,8 +42,8 @@ class QuietOwner {
   // Orders what the worker wrote to its deque before what it reads next. Returns true if that took no fence; then
   // nobody needs to be told of new tasks either.
   bool Fence() {
-    // Partner: the HeavyFence in Alert.
-    LightFence();
+    // Partner: the HeavyFence in Alert. Who is not quiet fences below.
+    FreeLightFence();
     const Census census = idle_.Load();
     if (census.word() == word_) [[likely]] return true;
     FenceLoud(census);
@@ -70,7 +70,7 @@ class QuietOwner {
     if (word_ != 0 || census.word() != seen_) {
       Leave();
       seen_ = census.word();
-    } else if (++run_ >= kPatience && census.searching() == 0 && !census.NeedsHelp()) {
+    } else if (++run_ >= kPatience && LightFenceIsFree() && census.searching() == 0 && !census.NeedsHelp()) {
       Enter(census.word());
     }
   }

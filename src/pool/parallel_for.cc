@@ -154,15 +154,15 @@ class Loop : public Entry {
   }
 
   int32_t CallBody(Frame& frame, uint32_t id, uint64_t begin, uint64_t end) {
-    AssertNoLocks();
-    try {
-      return body_(arg_, begin, end, id, &frame);
-    } catch (abi::__forced_unwind&) {
-      throw;
-    } catch (...) {
-      if (engine_.options.terminate_on_exception) std::terminate();
-      return POOL_E_EXCEPTION;
-    }
+    // The code is kept apart: a body may return any, CallTask's are those of tasks.
+    int32_t code = 0;
+    const auto call = [&] {
+      code = body_(arg_, begin, end, id, &frame);
+      return 0;
+    };
+    const int32_t failure =
+        engine_.options.terminate_on_exception ? CallTaskOrTerminate(call) : CallTask(nullptr, 0, call);
+    return failure != 0 ? failure : code;
   }
 
   void Stop(int32_t code) {

@@ -43,19 +43,21 @@ class Pool {
   void Unref();
 
   // ---- submit (submit.cc)
-  // The short ways, for one plain task when nothing is special. False: nothing happened, take the long way.
-  [[nodiscard]] bool TrySubmitInSection(const ThreadLine& line, Slot slot) {
+  // The shortest way, for one plain task when nothing is special: queues it and tells whether somebody has to be
+  // found for it: then HelpInSection. Refused: nothing happened, take the long way.
+  enum class Quick { kRefused, kQueued, kNeedsHelp };
+  [[nodiscard]] Quick TryQueueInSection(const ThreadLine& line, Slot slot) {
     const Census before = engine_.idle.Load();
     if (before.has(Census::kRefuseOutside | Census::kRefuseAll) || before.live() == 0 ||
         !engine_.dispatcher.TryPushOne(slot, line.index)) [[unlikely]] {
-      return false;
+      return Quick::kRefused;
     }
     // The task before the look at the census; partner: the fence in IdleSet::Announce. Either the worker that
     // goes to sleep sees the task, or we see it sleeping.
     FullFence();
-    if (engine_.idle.Load().NeedsHelp()) [[unlikely]] engine_.workers.Help();
-    return true;
+    return engine_.idle.Load().NeedsHelp() ? Quick::kNeedsHelp : Quick::kQueued;
   }
+  void HelpInSection() { engine_.workers.Help(); }
   // One plain task, stamped if it is one of the sampled ones.
   [[nodiscard]] Status SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot);
   // From a worker of this pool.

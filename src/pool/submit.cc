@@ -12,6 +12,16 @@ namespace {
 // What SubmitMany turns into slots at a time, on the stack.
 constexpr uint32_t kChunk = 256;
 
+// One plain task in kSamplePeriod carries time stamps: whether one of the next count does.
+bool NextIsSample(Tls& tls, uint32_t count = 1) {
+  if (tls.until_sample > count) {
+    tls.until_sample -= count;
+    return false;
+  }
+  tls.until_sample = kSamplePeriod;
+  return true;
+}
+
 Status FailFull() { return FailConst(POOL_E_FULL, "the queue limit is reached; retry later or use ON_FULL_BLOCK"); }
 Status FailClosed() { return FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks"); }
 
@@ -46,7 +56,7 @@ Status Pool::SubmitOutsideInSection(ThreadLine& line, const Slot* slots, uint32_
 
 Status Pool::SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot) {
   uint32_t accepted = 0;
-  if (++tls.submits % kSamplePeriod != 0) {
+  if (!NextIsSample(tls)) {
     return SubmitOutsideInSection(line, &slot, 1, Admission::kLimited, &accepted);
   }
   Entry* sample = MakeSample(engine_, slot);
@@ -60,7 +70,7 @@ Status Pool::SubmitPlainLocal(Tls& tls, Worker& worker, Slot slot, Admission adm
   // On a worker a blocking submit is admitted over the limit: it might be the one to make room.
   if (full_policy_.on_full == POOL_ON_FULL_BLOCK) admission = Admission::kExempt;
   Entry* sample = nullptr;
-  if (++tls.submits % kSamplePeriod == 0) [[unlikely]] {
+  if (NextIsSample(tls)) [[unlikely]] {
     sample = MakeSample(engine_, slot);
     if (sample != nullptr) slot = SlotOf(*sample);
   }
@@ -126,7 +136,7 @@ Status Pool::SubmitMany(RunFn run, void* const* args, uint32_t count, uint32_t* 
     for (uint32_t i = 0; i < n; ++i) slots[i] = {run, args[*accepted + i]};
     // The last of the chunk is the sampled one, if any.
     Entry* sample = nullptr;
-    if ((tls.submits += n) % kSamplePeriod < n) sample = MakeSample(engine_, slots[n - 1]);
+    if (NextIsSample(tls, n)) sample = MakeSample(engine_, slots[n - 1]);
     if (sample != nullptr) slots[n - 1] = SlotOf(*sample);
     uint32_t more = 0;
     const Status status = Submit(slots, n, Admission::kLimited, full_policy_, &more);

@@ -30,13 +30,21 @@ class WorkDeque {
   static_assert(kCapacity > 0 && (kCapacity & (kCapacity - 1)) == 0, "a power of two");
 
  public:
+  static constexpr size_t kCapacityMax = kCapacity;
+
   // first_index: for tests of wrap-around.
   explicit WorkDeque(uint64_t first_index = 0)
       : bottom_(first_index), top_seen_(first_index), top_(first_index) {}
   WorkDeque(const WorkDeque&) = delete;
   WorkDeque& operator=(const WorkDeque&) = delete;
 
-  [[nodiscard]] bool TryPush(Slot slot) { return TryPushBatch(&slot, 1) == 1; }
+  [[nodiscard]] bool TryPush(Slot slot) {
+    if (!HasRoom()) return false;
+    const uint64_t bottom = bottom_.load(kRelaxed);
+    Write(bottom, slot);
+    bottom_.store(bottom + 1, kRelease);  // as in TryPushBatch
+    return true;
+  }
 
   // Pushes slots[0], slots[1], ... as far as there is room; thieves see all of them at once. Returns how
   // many.
@@ -54,6 +62,14 @@ class WorkDeque {
     // it is filled.
     bottom_.store(bottom + count, kRelease);
     return count;
+  }
+
+  // The same with the last slot first, for an empty deque: the owner then pops slots[0] first.
+  void PushReversed(const Slot* slots, size_t count) {
+    const uint64_t bottom = bottom_.load(kRelaxed);
+    top_seen_ = top_.load(kAcquire);  // as in TryPushBatch
+    for (size_t i = 0; i < count; ++i) Write(bottom + i, slots[count - 1 - i]);
+    bottom_.store(bottom + count, kRelease);  // as in TryPushBatch
   }
 
   // Owner. True: a TryPush would succeed now.

@@ -48,12 +48,26 @@ template <typename Body>
   return POOL_E_EXCEPTION;
 }
 
-// The same under POOL_EXC_TERMINATE: an exception ends the process with the throwing frames on the stack.
+// The same under POOL_EXC_TERMINATE. Nothing here catches an exception, so on a worker it finds no handler and ends the
+// process with the throwing frames still on the stack. If a caller further out would catch it (a task that was run inside
+// a wait), the unwinding ends here: the pool could not go on.
 template <typename Body>
-int32_t CallTaskOrTerminate(Body&& body) noexcept {
+int32_t CallTaskOrTerminate(Body&& body) {
+  struct Guard {
+    bool unwound = true;
+    ~Guard() {
+      if (unwound) std::terminate();
+    }
+  } guard;
   AssertNoLocks();
-  const int32_t code = body();
-  return code <= 0 ? code : POOL_E_INVALID;
+  try {
+    const int32_t code = body();
+    guard.unwound = false;
+    return code <= 0 ? code : POOL_E_INVALID;
+  } catch (abi::__forced_unwind&) {
+    guard.unwound = false;
+    throw;
+  }
 }
 
 }  // namespace workpool

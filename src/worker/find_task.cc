@@ -1,6 +1,4 @@
 // Where a worker looks for its next task, in this order.
-#include <algorithm>
-
 #include "base/spin.h"
 #include "worker/engine.h"
 #include "worker/worker.h"
@@ -43,8 +41,8 @@ bool Worker::TakeBatch(Slot* out) {
   *out = batch[0];
   // The rest is stealable from this moment on. Pushed last first, so that this worker runs them in the order of
   // their arrival. There is room: the worker looks here when its deque is empty.
-  std::reverse(batch + 1, batch + taken);
-  (void)deque_.TryPushBatch(batch + 1, taken - 1);
+  static_assert(kBatchMax <= Deque::kCapacityMax);
+  deque_.PushReversed(batch + 1, taken - 1);
   return true;
 }
 

@@ -1,6 +1,7 @@
 #include "worker/hooks.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "base/memory.h"
 #include "worker/call_out.h"
@@ -45,6 +46,7 @@ void Hooks::FinishRemove(uint64_t id) {
       if (candidate->id == id) hook = candidate;
     }
   }
+  assert(hook != nullptr && "only BeginRemove's caller comes here, once");
   (void)unused_.Await(kNever, [&] {
     MutexLock lock(mu_);
     return hook->users == 0;
@@ -64,8 +66,8 @@ Hooks::Hook* Hooks::NextToStart(const Started& started) {
   return nullptr;
 }
 
-void Hooks::Stop(Hook& hook, pool_t pool, int32_t worker) {
-  if (hook.stop != nullptr) CallOut([&] { hook.stop(hook.user, pool, worker); });
+void Hooks::Stop(Hook& hook, pool_t pool, int32_t worker, bool unwound) {
+  if (hook.stop != nullptr && !unwound) CallOut([&] { hook.stop(hook.user, pool, worker); });
   {
     MutexLock lock(mu_);
     --hook.users;
@@ -83,7 +85,7 @@ void Hooks::CatchUp(Started& started, pool_t pool, int32_t worker) {
     }
     if (!removed) continue;
     started.erase(started.begin() + static_cast<ptrdiff_t>(i));
-    Stop(*hook, pool, worker);
+    Stop(*hook, pool, worker, false);
   }
   while (Hook* hook = NextToStart(started)) {
     started.push_back(hook);
@@ -91,11 +93,11 @@ void Hooks::CatchUp(Started& started, pool_t pool, int32_t worker) {
   }
 }
 
-void Hooks::StopAll(Started& started, pool_t pool, int32_t worker) {
+void Hooks::StopAll(Started& started, pool_t pool, int32_t worker, bool unwound) {
   while (!started.empty()) {
     Hook* hook = started.back();
     started.pop_back();
-    Stop(*hook, pool, worker);
+    Stop(*hook, pool, worker, unwound);
   }
 }
 

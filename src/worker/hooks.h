@@ -39,11 +39,12 @@ class Hooks {
 
   // Runs what the calling worker has missed.
   void CatchUp(Started& started, pool_t pool, int32_t worker);
-  // Runs stop of everything; the worker ends.
-  void StopAll(Started& started, pool_t pool, int32_t worker);
+  // The worker ends: runs stop of everything, newest first. unwound: it ends by pthread_exit or pthread_cancel, inside whose
+  // unwinding no user code could unwind again: stop is not called.
+  void StopAll(Started& started, pool_t pool, int32_t worker, bool unwound);
 
  private:
-  void Stop(Hook& hook, pool_t pool, int32_t worker);
+  void Stop(Hook& hook, pool_t pool, int32_t worker, bool unwound);
   Hook* NextToStart(const Started& started);
 
   Mutex mu_;

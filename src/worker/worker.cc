@@ -41,11 +41,28 @@ void Worker::ThreadMain(void* memory) {
   worker.engine_.log.Write(POOL_LOG_DEBUG, "worker %u started", worker.index_);
   try {
     worker.Loop();
-    worker.End();
+    worker.End(false);
   } catch (abi::__forced_unwind&) {
     worker.EndByUnwind();
     throw;
   }
+}
+
+// The fast path: a call and two counts.
+[[gnu::always_inline]] inline void Worker::RunSimple(Slot slot) {
+  AssertNoLocks();
+  counters.started.Add();
+  int32_t code;
+  try {
+    code = slot.run(slot.arg, &frame_);
+  } catch (abi::__forced_unwind&) {
+    counters.failed.Add();
+    throw;
+  } catch (...) {
+    code = POOL_E_EXCEPTION;
+  }
+  LeaveForkedChild(frame_);
+  (code == 0 ? counters.done : counters.failed).Add();
 }
 
 void Worker::Loop() {
@@ -55,7 +72,11 @@ void Worker::Loop() {
     Slot slot;
     if ((calm || Attend()) && (FindTask(&slot) || Search(&slot))) [[likely]] {
       if (searching_) [[unlikely]] BeginWork();
-      Execute(slot);
+      if (simple_ && !IsEntry(slot)) [[likely]] {
+        RunSimple(slot);
+      } else {
+        Execute(slot);
+      }
     } else if (!GoIdle()) {
       return;
     }
@@ -76,11 +97,12 @@ bool Worker::Attend() {
   // change, or Disturb's 0 comes after our store.
   FullFence();
   const uint64_t epoch = engine_.hooks.epoch();
-  if (epoch != hooks_epoch_) {
+  // What a closing worker still takes is cancelled, not run, so no start is owed.
+  if (epoch != hooks_epoch_ && !closing_) {
     hooks_epoch_ = epoch;
     engine_.hooks.CatchUp(hooks_started_, engine_.handle, static_cast<int32_t>(index_));
   }
-  if (census.has(Census::kStartFailed) && engine_.HasTasks()) engine_.workers.Help();
+  if (census.has(Census::kStartFailed)) engine_.workers.StartAgain();
   return may_work;
 }
 
@@ -109,7 +131,8 @@ bool Worker::GoIdle() {
   searching_ = false;
   const Census census = engine_.idle.Load();
   const bool work = !census.has(Census::kPaused) && census.up() < census.ceiling() && engine_.HasTasks();
-  if (work || census.has(Census::kStop) || engine_.hooks.epoch() != hooks_epoch_) {
+  const bool hooks = engine_.hooks.epoch() != hooks_epoch_ && !closing_;
+  if (work || hooks || census.has(Census::kStop)) {
     if (engine_.idle.Withdraw(parker)) {
       BeginSearch();
       if (!work && census.has(Census::kStop)) {
@@ -161,10 +184,10 @@ void Worker::MoveTasksOut() {
   }
 }
 
-void Worker::End() {
+void Worker::End(bool unwound) {
   tls_->worker = nullptr;
   tls_->frame = nullptr;
-  engine_.hooks.StopAll(hooks_started_, engine_.handle, static_cast<int32_t>(index_));
+  engine_.hooks.StopAll(hooks_started_, engine_.handle, static_cast<int32_t>(index_), unwound);
   engine_.TellIfIdle();
   engine_.log.Write(POOL_LOG_DEBUG, "worker %u ended", index_);
   engine_.workers.ThreadEnds(*this);
@@ -177,11 +200,16 @@ void Worker::EndByUnwind() {
   searching_ = false;
   quiet_.Leave();
   engine_.idle.Leave();
-  // A replacement, whether tasks wait or not: the pool keeps its strength.
-  (void)engine_.workers.StartOne(true);
   engine_.quiet.Alert();
+  const bool tasks = engine_.HasTasks();
+  // A replacement, whether tasks wait or not: the pool keeps its strength. A closing pool needs one only for tasks.
+  if (tasks || !engine_.idle.Load().has(Census::kStop | Census::kCancelQueued)) {
+    (void)engine_.workers.StartOne(true);
+  }
+  // If threads are refused just now and nobody is left, this one tries for a while: it cannot go on itself.
+  if (tasks && engine_.idle.Load().live() == 0) (void)engine_.workers.StartUpTo(1);
   if (engine_.HasTasks()) engine_.workers.Help();
-  End();
+  End(true);
 }
 
 bool Worker::TrySubmit(Slot slot) {
@@ -223,29 +251,10 @@ bool Worker::TryPush(Slot slot) {
   return true;
 }
 
-// The fast path: a call and two counts.
-[[gnu::always_inline]] inline void Worker::RunSimple(Slot slot) {
-  AssertNoLocks();
-  counters.started.Add();
-  int32_t code;
-  try {
-    code = slot.run(slot.arg, &frame_);
-  } catch (abi::__forced_unwind&) {
-    counters.failed.Add();
-    throw;
-  } catch (...) {
-    code = POOL_E_EXCEPTION;
-  }
-  LeaveForkedChild(frame_);
-  (code == 0 ? counters.done : counters.failed).Add();
-}
-
 void Worker::Execute(Slot slot) {
   if (IsEntry(slot)) {
     Entry& entry = EntryOf(slot);
     entry.execute(entry, *this, closing_);
-  } else if (simple_) [[likely]] {
-    RunSimple(slot);
   } else if (closing_) {
     CancelPlain(engine_, this, slot.arg);
   } else {

@@ -77,7 +77,7 @@ class alignas(kCacheLine) Worker {
   void BeginWork();
   [[nodiscard]] bool Expired();
   void MoveTasksOut();
-  void End();
+  void End(bool unwound);
   void EndByUnwind();
 
   // ---- constant after construction

@@ -77,7 +77,8 @@ WorkerSet::StartResult WorkerSet::StartOne(bool forced) {
     ThreadHandle thread;
     error = StartThread(engine_.options.thread, &Worker::ThreadMain, worker, &thread);
     if (error == 0) {
-      if (start_failures_in_a_row_.exchange(0, kRelaxed) != 0) {
+      if (start_failures_in_a_row_.exchange(0, kRelaxed) != 0 &&
+          (!tuned() || engine_.idle.Load().live() >= target())) {
         engine_.idle.ClearFlags(Census::kStartFailed);
       }
       return StartResult::kStarted;
@@ -118,6 +119,16 @@ void WorkerSet::Help() {
     // gone to sleep meanwhile, it is the one to wake.
     FullFence();
     if (engine_.idle.Load().parked() == 0 || !engine_.HasTasks()) return;
+  }
+}
+
+void WorkerSet::StartAgain() {
+  if (!MayStartNow()) return;
+  if (tuned()) {
+    while (engine_.idle.Load().live() < target() && StartOne(true) == StartResult::kStarted) {
+    }
+  } else if (engine_.HasTasks()) {
+    Help();
   }
 }
 

@@ -35,6 +35,9 @@ class WorkerSet {
   // False: fewer could be started.
   [[nodiscard]] bool StartUpTo(uint32_t count);
 
+  // After a refused start, and not too soon: tries again what is still wanted.
+  void StartAgain();
+
   // Manual target, or 0: back to minimum and maximum. True: as many live as wanted.
   [[nodiscard]] bool Tune(uint32_t count);
 
