@@ -13,11 +13,6 @@ namespace {
 constinit Atomic<uint64_t> g_misuse{0};
 constinit Atomic<bool> g_strict{false};
 
-LastError* CurrentError() {
-  ThreadLine* line = CurrentLine(CurrentTls());
-  return line == nullptr ? nullptr : &line->error;
-}
-
 bool IsMisuse(Status code) {
   return code == POOL_E_INVALID || code == POOL_E_BADHANDLE || code == POOL_E_TOOBIG ||
          code == POOL_E_DEADLOCK || code == POOL_E_FORKED;
@@ -26,38 +21,33 @@ bool IsMisuse(Status code) {
 }  // namespace
 
 Status Fail(Status code, const char* format, ...) {
-  if (LastError* error = CurrentError()) {
-    va_list args;
-    va_start(args, format);
-    std::vsnprintf(error->buffer, sizeof(error->buffer), format, args);
-    va_end(args);
-    error->text = error->buffer;
-    error->fresh = true;
-  }
+  LastError& error = CurrentTls().error;
+  va_list args;
+  va_start(args, format);
+  std::vsnprintf(error.buffer, sizeof(error.buffer), format, args);
+  va_end(args);
+  error.text = error.buffer;
+  error.fresh = true;
   return code;
 }
 
 Status FailConst(Status code, const char* text) {
-  if (LastError* error = CurrentError()) {
-    error->text = text;
-    error->fresh = true;
-  }
+  LastError& error = CurrentTls().error;
+  error.text = text;
+  error.fresh = true;
   return code;
 }
 
 Status FinishFailure(const char* function, Status code) {
-  LastError* error = CurrentError();
-  if (error != nullptr) {
-    if (!error->fresh) error->text = StatusText(code);
-    error->fresh = false;
-    error->function = function;
-    error->code = code;
-  }
+  LastError& error = CurrentTls().error;
+  if (!error.fresh) error.text = StatusText(code);
+  error.fresh = false;
+  error.function = function;
+  error.code = code;
   if (IsMisuse(code)) {
     g_misuse.fetch_add(1, kRelaxed);
     if (g_strict.load(kRelaxed)) {
-      std::fprintf(stderr, "workpool: POOL_STRICT: %s: %s\n", function,
-                   error == nullptr ? StatusText(code) : error->text);
+      std::fprintf(stderr, "workpool: POOL_STRICT: %s: %s\n", function, error.text);
       std::abort();
     }
   }
@@ -65,13 +55,13 @@ Status FinishFailure(const char* function, Status code) {
 }
 
 int FormatLastError(char* buf, uint64_t cap, int32_t* code) {
-  const LastError* error = CurrentError();
-  if (error == nullptr || error->code == 0) {
+  const LastError& error = CurrentTls().error;
+  if (error.code == 0) {
     *code = 0;
     return std::snprintf(buf, cap, "%s", "");
   }
-  *code = error->code;
-  return std::snprintf(buf, cap, "%s: %s", error->function, error->text);
+  *code = error.code;
+  return std::snprintf(buf, cap, "%s: %s", error.function, error.text);
 }
 
 uint64_t MisuseCount() { return g_misuse.load(kRelaxed); }

@@ -38,7 +38,6 @@ ThreadLine* TakeOver(LineList& list, int32_t tid) {
     // last owner did.
     if (line->owner.compare_exchange_strong(owner, Owner((owner >> 32) + 1, tid), kAcqRel, kRelaxed)) {
       line->active.store(0, kRelaxed);
-      line->error = LastError();
       return line;
     }
   }

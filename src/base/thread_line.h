@@ -34,7 +34,6 @@ struct alignas(kCacheLine) ThreadLine {
   Atomic<uint64_t> owner{0};   // kernel thread id in the low half, number of owners so far in the high half
   ThreadLine* next = nullptr;  // constant once published
   uint32_t index = 0;          // constant; spreads threads over queues
-  LastError error;             // owner only
 };
 
 // Thread-private state; constant-initialised, without destructor.
@@ -49,6 +48,7 @@ struct Tls {
   const void* seen_slot = nullptr;
   void* worker = nullptr;       // the Worker this thread is, see worker/worker.h
   void* frame = nullptr;        // innermost running task, see worker/frame.h
+  LastError error;              // not in the line, which the next owner could not take over without a race
   const void* stack_base = nullptr;  // lowest address of the stack; known on worker threads
 };
 

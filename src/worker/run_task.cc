@@ -191,6 +191,7 @@ void RunClaimed(TaskRecord& record, Worker* worker) {
     code = CallRun(engine, frame, record.run, record.arg, record.text, sizeof(record.text));
   } catch (abi::__forced_unwind&) {
     record.run_ns = NowNs() - start_ns;
+    record.value = frame.value;
     Settle(record, worker, POOL_FAILED, POOL_E_THREADEXIT);
     throw;
   }

@@ -39,13 +39,18 @@ void Worker::ThreadMain(void* memory) {
   worker.hooks_epoch_ = 0;
   worker.Disturb();
   worker.engine_.log.Write(POOL_LOG_DEBUG, "worker %u started", worker.index_);
+  Engine& engine = worker.engine_;
   try {
     worker.Loop();
     worker.End(false);
   } catch (abi::__forced_unwind&) {
     worker.EndByUnwind();
+    engine.TellIfIdle();
+    engine.workers.ThreadEnds();
     throw;
   }
+  engine.TellIfIdle();
+  engine.workers.ThreadEnds();
 }
 
 // The fast path: a call and two counts.
@@ -188,28 +193,28 @@ void Worker::End(bool unwound) {
   tls_->worker = nullptr;
   tls_->frame = nullptr;
   engine_.hooks.StopAll(hooks_started_, engine_.handle, static_cast<int32_t>(index_), unwound);
-  engine_.TellIfIdle();
   engine_.log.Write(POOL_LOG_DEBUG, "worker %u ended", index_);
-  engine_.workers.ThreadEnds(*this);
+  engine_.workers.FreeSlot(*this);
 }
 
 void Worker::EndByUnwind() {
+  Engine& engine = engine_;
   busy_.store(false, kRelaxed);
   MoveTasksOut();
-  if (searching_) engine_.idle.EndSearch();
+  if (searching_) engine.idle.EndSearch();
   searching_ = false;
   quiet_.Leave();
-  engine_.idle.Leave();
-  engine_.quiet.Alert();
-  const bool tasks = engine_.HasTasks();
+  End(true);
+  engine.idle.Leave();
+  engine.quiet.Alert();
+  const bool tasks = engine.HasTasks();
   // A replacement, whether tasks wait or not: the pool keeps its strength. A closing pool needs one only for tasks.
-  if (tasks || !engine_.idle.Load().has(Census::kStop | Census::kCancelQueued)) {
-    (void)engine_.workers.StartOne(true);
+  if (tasks || !engine.idle.Load().has(Census::kStop | Census::kCancelQueued)) {
+    (void)engine.workers.StartOne(true);
   }
   // If threads are refused just now and nobody is left, this one tries for a while: it cannot go on itself.
-  if (tasks && engine_.idle.Load().live() == 0) (void)engine_.workers.StartUpTo(1);
-  if (engine_.HasTasks()) engine_.workers.Help();
-  End(true);
+  if (tasks && engine.idle.Load().live() == 0) (void)engine.workers.StartUpTo(1);
+  if (engine.HasTasks()) engine.workers.Help();
 }
 
 bool Worker::TrySubmit(Slot slot) {

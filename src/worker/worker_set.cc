@@ -70,6 +70,11 @@ bool WorkerSet::MayStartNow() const {
 WorkerSet::StartResult WorkerSet::StartOne(bool forced) {
   if (!engine_.idle.TryReserveStart(forced)) return StartResult::kNotWanted;
   Worker* worker = TakeSlot();
+  // Only where workers_limit leaves no slack: a worker that counts as gone still runs its stop hooks.
+  for (const uint64_t deadline_ns = NowNs() + kStartPatienceNs;
+       worker == nullptr && size() == limit_ && NowNs() < deadline_ns; worker = TakeSlot()) {
+    YieldThread();
+  }
   int error = 0;
   if (worker != nullptr) {
     threads_.fetch_add(1, kRelaxed);
@@ -185,7 +190,7 @@ void WorkerSet::EndBlocked(bool raised) {
   blocked_.fetch_sub(1, kAcqRel);
 }
 
-void WorkerSet::ThreadEnds(Worker& worker) {
+void WorkerSet::ThreadEnds() {
   Engine& engine = engine_;
   engine.outside.retired.Add();
   const ThreadHandle self = CurrentThread();
@@ -193,7 +198,6 @@ void WorkerSet::ThreadEnds(Worker& worker) {
   bool join_previous = false;
   {
     MutexLock lock(mu_);
-    worker.in_use = false;
     if (detached_) {
       DetachThread(self);
     } else {

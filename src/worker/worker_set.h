@@ -45,9 +45,10 @@ class WorkerSet {
   [[nodiscard]] bool BeginBlocked();
   void EndBlocked(bool raised);
 
-  // The calling worker's thread is about to end; the last use of the engine is that of its reference. thread_exit: by
-  // pthread_exit or pthread_cancel.
-  void ThreadEnds(Worker& worker);
+  // The calling worker's place is free for another thread from now on.
+  void FreeSlot(Worker& worker);
+  // The calling thread, whose place is free, is about to end; the last use of the engine is that of its reference.
+  void ThreadEnds();
   // Waits until every thread has ended and joins the last.
   void JoinAll();
   // Nobody will join: threads end detached from now on.
@@ -70,7 +71,6 @@ class WorkerSet {
 
  private:
   Worker* TakeSlot();
-  void FreeSlot(Worker& worker);
   bool MayStartNow() const;
 
   Engine& engine_;
