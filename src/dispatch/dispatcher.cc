@@ -80,6 +80,7 @@ uint32_t Dispatcher::Take(Slot* out, uint32_t max, uint32_t hint,
 }
 
 bool Dispatcher::HasTasks() const {
+  if (queues_ == nullptr) return false;  // a pool that could not be made
   for (uint32_t i = 0; i < count_; ++i) {
     if (queues_[i].Size() != 0) return true;
   }

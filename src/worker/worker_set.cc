@@ -128,7 +128,8 @@ void WorkerSet::Help() {
 }
 
 void WorkerSet::StartAgain() {
-  if (!MayStartNow()) return;
+  // A stopping pool wants no more.
+  if (!MayStartNow() || engine_.idle.Load().has(Census::kStop)) return;
   if (tuned()) {
     while (engine_.idle.Load().live() < target() && StartOne(true) == StartResult::kStarted) {
     }
