@@ -13,6 +13,21 @@ Status CheckContext(const pool_ctx_t* ctx) {
   return POOL_OK;
 }
 
+[[gnu::noinline]] Status SubmitGuarded(pool_ctx_t* ctx, RunFn run, void* arg) {
+  return Guard("pool_ctx_submit", [&]() -> Status {
+    const Status status = CheckContext(ctx);
+    if (status != POOL_OK) return status;
+    if (run == nullptr) return FailConst(POOL_E_INVALID, "run is NULL; give a function");
+    Pool& pool = *static_cast<Pool*>(ctx->engine->owner);
+    if (ctx->worker != nullptr) {
+      return pool.SubmitPlainLocal(ctx->worker->tls(), *ctx->worker, {run, arg}, Admission::kExempt);
+    }
+    const Slot slot{run, arg};
+    uint32_t accepted = 0;
+    return pool.Submit(&slot, 1, Admission::kExempt, pool.full_policy(), &accepted);
+  });
+}
+
 }  // namespace
 }  // namespace workpool
 
@@ -41,24 +56,16 @@ pool_status_t pool_ctx_join(pool_ctx_t* ctx, pool_fork_t* mem, int32_t* code_out
   });
 }
 
-pool_status_t pool_ctx_submit(pool_ctx_t* ctx, pool_run_fn run, void* arg) {
-  if (ctx != nullptr && ctx->worker != nullptr && run != nullptr && ctx->epoch == ForkEpoch() &&
-      ctx->worker->tls().until_sample != 1 && ctx->worker->TrySubmit({run, arg})) [[likely]] {
-    --ctx->worker->tls().until_sample;
-    return POOL_OK;
-  }
-  return Guard("pool_ctx_submit", [&]() -> Status {
-    const Status status = CheckContext(ctx);
-    if (status != POOL_OK) return status;
-    if (run == nullptr) return FailConst(POOL_E_INVALID, "run is NULL; give a function");
-    Pool& pool = *static_cast<Pool*>(ctx->engine->owner);
-    if (ctx->worker != nullptr) {
-      return pool.SubmitPlainLocal(ctx->worker->tls(), *ctx->worker, {run, arg}, Admission::kExempt);
+__attribute__((no_stack_protector)) pool_status_t pool_ctx_submit(pool_ctx_t* ctx, pool_run_fn run,
+                                                                  void* arg) {
+  if (ctx != nullptr && ctx->worker != nullptr && run != nullptr && ctx->epoch == ForkEpoch()) [[likely]] {
+    Tls& tls = ctx->worker->tls();
+    if (tls.until_sample != 1 && ctx->worker->TrySubmit({run, arg})) [[likely]] {
+      --tls.until_sample;
+      return POOL_OK;
     }
-    const Slot slot{run, arg};
-    uint32_t accepted = 0;
-    return pool.Submit(&slot, 1, Admission::kExempt, pool.full_policy(), &accepted);
-  });
+  }
+  return SubmitGuarded(ctx, run, arg);
 }
 
 int32_t pool_ctx_should_stop(pool_ctx_t* ctx) {

@@ -44,10 +44,18 @@ class HandleTable {
 
   // The short form of Protect, for a slot that is known to be the handle's: the object, or nullptr if it has ended.
   [[nodiscard]] static void* TryProtect(const void* slot_address, uint64_t handle) {
+    return TryProtectAlive(slot_address, AliveWord(handle));
+  }
+  // What the upper bits of a slot's word are while it names the object of handle.
+  [[nodiscard]] static uint64_t AliveWord(uint64_t handle) { return GenerationOf(handle) << 1 | 1; }
+  // The same as TryProtect, with AliveWord(handle).
+  [[nodiscard]] static void* TryProtectAlive(const void* slot_address, uint64_t alive_word) {
     const auto* slot = static_cast<const Slot*>(slot_address);
     // acquire: pairs with the release in Insert.
-    if (!Names(slot->word.load(kAcquire), handle)) [[unlikely]] return nullptr;
-    return slot->object.load(kRelaxed);
+    if (slot->word.load(kAcquire) >> kAliveShift != alive_word) [[unlikely]] return nullptr;
+    void* object = slot->object.load(kRelaxed);
+    if (object == nullptr) __builtin_unreachable();  // alive, so Insert has stored it
+    return object;
   }
   // A slot that is never alive.
   [[nodiscard]] static const void* DeadSlot();
@@ -100,7 +108,7 @@ class HandleTable {
     return handle >> (kSlotBits + kGenerationBits) == static_cast<uint64_t>(kind_);
   }
   static bool Names(uint64_t word, uint64_t handle) {
-    return word >> kAliveShift == (GenerationOf(handle) << 1 | 1);
+    return word >> kAliveShift == AliveWord(handle);
   }
   Slot* Find(uint64_t handle) const {
     if (!KindMatches(handle)) return nullptr;

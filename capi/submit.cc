@@ -22,6 +22,7 @@ Status SubmitPlain(pool_t handle, Slot slot) {
   if (line == nullptr || handles == nullptr) return POOL_E_NOMEM;
   const void* slot_address = LightFenceIsFree() ? handles->pools.SlotAddress(handle) : nullptr;
   tls.seen_handle = slot_address != nullptr ? handle : 0;
+  tls.seen_alive = HandleTable::AliveWord(handle);
   tls.seen_slot = slot_address != nullptr ? slot_address : HandleTable::DeadSlot();
   auto* worker = static_cast<Worker*>(tls.worker);
   if (worker != nullptr && worker->engine().handle == handle &&
@@ -126,7 +127,7 @@ __attribute__((no_stack_protector)) pool_status_t pool_submit(pool_t pool, pool_
   }
   ThreadLine& line = *tls.line;
   LineSection::EnterFree(line, HandleTable::LineSlot(pool));
-  auto* object = static_cast<Pool*>(HandleTable::TryProtect(tls.seen_slot, pool));
+  auto* object = static_cast<Pool*>(HandleTable::TryProtectAlive(tls.seen_slot, tls.seen_alive));
   const Pool::Quick quick =
       object == nullptr ? Pool::Quick::kRefused : object->TryQueueInSection(line, {run, arg});
   if (quick == Pool::Quick::kRefused) [[unlikely]] return SubmitGuarded(pool, run, arg);  // enters anew

@@ -19,7 +19,10 @@ constinit Atomic<bool> g_watching{false};
 void AfterForkInChild() {
   g_fork_epoch.fetch_add(1, kRelaxed);
   // The way without checks belongs to the parent's pools.
-  CurrentTls().until_sample = 1;
+  Tls& tls = CurrentTls();
+  tls.until_sample = 1;
+  // And a worker that comes back from the task that forked must look, and find that it is none.
+  if (tls.calm != nullptr) tls.calm->store(0, kRelaxed);
 }
 
 }  // namespace

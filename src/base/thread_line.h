@@ -46,6 +46,9 @@ struct Tls {
   // Valid while until_sample != 1, which says that the thread has been through the long way; forgotten in a forked child.
   uint64_t seen_handle = 0;
   const void* seen_slot = nullptr;
+  uint64_t seen_alive = 0;  // what the slot's word must show
+  // What the worker this thread is compares before each task; a forked child finds it 0, which makes it look.
+  Atomic<uint64_t>* calm = nullptr;
   void* worker = nullptr;       // the Worker this thread is, see worker/worker.h
   void* frame = nullptr;        // innermost running task, see worker/frame.h
   LastError error;              // not in the line, which the next owner could not take over without a race

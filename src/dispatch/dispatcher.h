@@ -36,7 +36,7 @@ class Dispatcher {
   [[nodiscard]] bool TryPushOne(Slot slot, uint32_t hint) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     InjectionQueue& queue = queues_[hint & mask_];
     if (!queue.TryLock()) return false;
-    const bool pushed = limit_.MayEnterOne(queue) && queue.PushOne(slot);
+    const bool pushed = limit_.MayEnterOne(queue) && queue.TryPushOne(slot);
     queue.Unlock();
     return pushed;
   }

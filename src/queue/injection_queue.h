@@ -28,9 +28,9 @@ class alignas(kCacheLine) InjectionQueue {
   // Appends as many as there is memory for; returns how many. counted: they count as submitted.
   [[nodiscard]] uint32_t Push(const Slot* slots, uint32_t count, bool counted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // The same for one that counts, inline where there is room.
-  [[nodiscard]] bool PushOne(Slot slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (tail_index_ == tail_capacity_ && !AddBlock()) [[unlikely]] return false;
+  // The same for one that counts, if the newest block has room: no call, so that a submit needs no frame.
+  [[nodiscard]] bool TryPushOne(Slot slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (tail_index_ == tail_capacity_) [[unlikely]] return false;
     Slot& place = tail_slots_[tail_index_++];
     place.run = slot.run;
     place.arg = slot.arg;

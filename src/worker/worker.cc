@@ -15,7 +15,11 @@
 namespace workpool {
 
 Worker::Worker(Engine& engine, uint32_t index)
-    : engine_(engine), index_(index), random_(index + 1), quiet_(engine.quiet, engine.idle) {}
+    : engine_(engine),
+      index_(index),
+      idle_(engine.idle),
+      plain_submits_(!engine.exact_limit),
+      random_(index + 1), quiet_(engine.quiet, engine.idle) {}
 
 void Worker::ThreadMain(void* memory) {
   Worker& worker = *static_cast<Worker*>(memory);
@@ -35,6 +39,7 @@ void Worker::ThreadMain(void* memory) {
                         .value = 0,
                         .epoch = tls.epoch};
   tls.frame = &worker.frame_;
+  tls.calm = &worker.calm_;
   worker.BeginSearch();
   worker.hooks_epoch_ = 0;
   worker.Disturb();
@@ -66,8 +71,11 @@ void Worker::ThreadMain(void* memory) {
   } catch (...) {
     code = POOL_E_EXCEPTION;
   }
-  LeaveForkedChild(frame_);
-  (code == 0 ? counters.done : counters.failed).Add();
+  if (code == 0) [[likely]] {
+    counters.done.Add();
+  } else {
+    counters.failed.Add();
+  }
 }
 
 void Worker::Loop() {
@@ -90,6 +98,7 @@ void Worker::Loop() {
 
 // True: the worker may take a task.
 bool Worker::Attend() {
+  LeaveForkedChild(frame_);
   const Census census = engine_.idle.Load();
   closing_ = census.has(Census::kCancelQueued);
   const bool may_work = !census.has(Census::kPaused) && !census.HasSurplus();
@@ -191,6 +200,7 @@ void Worker::MoveTasksOut() {
 
 void Worker::End(bool unwound) {
   tls_->worker = nullptr;
+  tls_->calm = nullptr;
   tls_->frame = nullptr;
   engine_.hooks.StopAll(hooks_started_, engine_.handle, static_cast<int32_t>(index_), unwound);
   engine_.log.Write(POOL_LOG_DEBUG, "worker %u ended", index_);
@@ -217,13 +227,7 @@ void Worker::EndByUnwind() {
   if (engine.HasTasks()) engine.workers.Help();
 }
 
-bool Worker::TrySubmit(Slot slot) {
-  if (engine_.exact_limit || engine_.idle.Load().has(Census::kRefuseAll) || !deque_.HasRoom()) [[unlikely]] {
-    return false;
-  }
-  counters.submitted.Add();
-  return TryPush(slot);
-}
+void Worker::Help() { engine_.workers.Help(); }
 
 Status Worker::Submit(Slot slot, Admission admission) {
   const Census census = engine_.idle.Load();

@@ -41,7 +41,15 @@ class alignas(kCacheLine) Worker {
   bool busy() const { return busy_.load(kRelaxed); }
 
   // Queues a child of the running task here if nothing is special. False: nothing happened, use Submit.
-  [[nodiscard]] bool TrySubmit(Slot slot);
+  [[nodiscard, gnu::always_inline]] bool TrySubmit(Slot slot) {
+    // Without room in the deque, with an exact limit, or closing, it is not so simple.
+    if (!plain_submits_ || idle_.Load().has(Census::kRefuseAll) || !deque_.HasRoom()) [[unlikely]] return false;
+    counters.submitted.Add();
+    (void)deque_.TryPush(slot);
+    // The task before the look at the census; partners: the fence in IdleSet::Announce, and Quiet::Alert.
+    if (!quiet_.Fence() && idle_.Load().NeedsHelp()) [[unlikely]] Help();
+    return true;
+  }
   // Queues a child of the running task here, or in an injection queue if there is no room. FULL, CLOSED, NOMEM.
   [[nodiscard]] Status Submit(Slot slot, Admission admission);
   // Queues what the statistics do not count (a fork, a helper of a loop). False: no room.
@@ -63,6 +71,7 @@ class alignas(kCacheLine) Worker {
   bool in_use = false;  // under WorkerSet's lock: a thread has this slot
 
  private:
+  void Help();
   void Loop();
   void RunSimple(Slot slot);
   [[nodiscard]] bool Attend();
@@ -83,6 +92,8 @@ class alignas(kCacheLine) Worker {
   // ---- constant after construction
   Engine& engine_;
   const uint32_t index_;
+  const IdleSet& idle_;
+  const bool plain_submits_;  // no exact queue limit
   // ---- owner only
   Tls* tls_ = nullptr;
   Frame frame_{};          // what plain tasks, which never run nested, see as their context
