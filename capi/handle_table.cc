@@ -91,11 +91,6 @@ Status HandleTable::BadHandle(uint64_t handle) const {
               static_cast<unsigned long long>(handle));
 }
 
-const void* HandleTable::DeadSlot() {
-  static constinit Slot dead;
-  return &dead;
-}
-
 Status HandleTable::Protect(uint64_t handle, void** object) const {
   const Slot* slot = Find(handle);
   *object = slot == nullptr ? nullptr : TryProtect(slot, handle);

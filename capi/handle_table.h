@@ -57,8 +57,6 @@ class HandleTable {
     if (object == nullptr) __builtin_unreachable();  // alive, so Insert has stored it
     return object;
   }
-  // A slot that is never alive.
-  [[nodiscard]] static const void* DeadSlot();
   // Where a handle is checked; it stays for ever. nullptr: no such slot.
   [[nodiscard]] const void* SlotAddress(uint64_t handle) const { return Find(handle); }
   // OK and the object; BADHANDLE; FORKED. The caller is inside a LineSection of this handle.
@@ -95,6 +93,8 @@ class HandleTable {
   static constexpr int kAliveShift = 33;
   static constexpr uint64_t kAlive = uint64_t{1} << kAliveShift;
   static constexpr int kGenerationShift = 34;
+
+  static_assert(sizeof(Slot) == sizeof(kDeadSlot));
 
   struct Page {
     Slot slots[1u << kPageBits];

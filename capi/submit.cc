@@ -23,7 +23,7 @@ Status SubmitPlain(pool_t handle, Slot slot) {
   const void* slot_address = LightFenceIsFree() ? handles->pools.SlotAddress(handle) : nullptr;
   tls.seen_handle = slot_address != nullptr ? handle : 0;
   tls.seen_alive = HandleTable::AliveWord(handle);
-  tls.seen_slot = slot_address != nullptr ? slot_address : HandleTable::DeadSlot();
+  tls.seen_slot = slot_address != nullptr ? slot_address : kDeadSlot;
   auto* worker = static_cast<Worker*>(tls.worker);
   if (worker != nullptr && worker->engine().handle == handle &&
       !worker->engine().idle.Load().has(Census::kRefuseAll)) {

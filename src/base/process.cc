@@ -20,7 +20,8 @@ void AfterForkInChild() {
   g_fork_epoch.fetch_add(1, kRelaxed);
   // The way without checks belongs to the parent's pools.
   Tls& tls = CurrentTls();
-  tls.until_sample = 1;
+  tls.seen_handle = 0;
+  tls.seen_slot = kDeadSlot;
   // And a worker that comes back from the task that forked must look, and find that it is none.
   if (tls.calm != nullptr) tls.calm->store(0, kRelaxed);
 }

@@ -68,7 +68,6 @@ ThreadLine* RegisterThread(Tls& tls) {
   }
   // In a forked child of a worker or of a running task: they belong to the parent.
   if (tls.epoch != 0) tls.worker = tls.frame = nullptr;
-  tls.until_sample = 1;
   tls.line = line;
   tls.epoch = g_fork_epoch.load(kRelaxed);
   return line;

@@ -36,6 +36,9 @@ struct alignas(kCacheLine) ThreadLine {
   uint32_t index = 0;          // constant; spreads threads over queues
 };
 
+// A slot as capi/handle_table.h has them, of which no handle is alive.
+inline constexpr uint64_t kDeadSlot[3] = {};
+
 // Thread-private state; constant-initialised, without destructor.
 struct Tls {
   ThreadLine* line = nullptr;   // valid if epoch is the process's
@@ -43,10 +46,10 @@ struct Tls {
   int32_t locks_held = 0;       // counted in builds with assertions
   uint32_t until_sample = 1;    // plain submits until one carries time stamps, that one included
   // The pool this thread submitted to last, and where its handle is checked (capi/handle_table.h), if LightFenceIsFree.
-  // Valid while until_sample != 1, which says that the thread has been through the long way; forgotten in a forked child.
+  // A forked child forgets it.
   uint64_t seen_handle = 0;
-  const void* seen_slot = nullptr;
-  uint64_t seen_alive = 0;  // what the slot's word must show
+  const void* seen_slot = kDeadSlot;
+  uint64_t seen_alive = 1;  // what the slot's word must show
   // What the worker this thread is compares before each task; a forked child finds it 0, which makes it look.
   Atomic<uint64_t>* calm = nullptr;
   void* worker = nullptr;       // the Worker this thread is, see worker/worker.h

@@ -130,6 +130,7 @@ Status Pool::Submit(const Slot* slots, uint32_t count, Admission admission, cons
 Status Pool::SubmitMany(RunFn run, void* const* args, uint32_t count, uint32_t* accepted) {
   *accepted = 0;
   Tls& tls = CurrentTls();
+  if (CurrentLine(tls) == nullptr) return POOL_E_NOMEM;
   Slot slots[kChunk];
   while (*accepted < count) {
     const uint32_t n = std::min(count - *accepted, kChunk);
