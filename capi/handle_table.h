@@ -94,7 +94,7 @@ class HandleTable {
   static constexpr uint64_t kAlive = uint64_t{1} << kAliveShift;
   static constexpr int kGenerationShift = 34;
 
-  static_assert(sizeof(Slot) == sizeof(kDeadSlot));
+  static_assert(sizeof(Slot) <= sizeof(kDeadSlot));
 
   struct Page {
     Slot slots[1u << kPageBits];
