@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands between a Python object and its native pool.
+
+A Core owns one pool handle and the calls that wait for a worker. Native callbacks are static
+trampolines that get the core's number as their argument and find it in a table, so that no callback
+object can be collected while the library holds it. One native task is submitted for every call, and
+each runs the oldest call there is: calls start in the order of their submission whatever order the
+pool's queues keep. A native task that finds no call (cancelled, or run by a waiter) does nothing.
+
+The table keeps a core alive from creation until its pool is destroyed or released; the object that
+the user holds (Pool, Executor) refers to its core, never the other way round, so that dropping it
+releases the pool.
+
+Threads: everything may be called from any thread. wait_destroyed() refuses the pool's own workers.
+"""
+
+import atexit
+import ctypes
+import itertools
+import os
+import sys
+import threading
+import time
+from collections import OrderedDict
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple, TypeVar
+
+from . import _abi, _worker, errors
+
+_lib = _abi.lib
+_pool_submit = _lib.pool_submit
+_get_ident = threading.get_ident
+
+# How long the end of the interpreter waits for what it may not wait for without bound.
+EXIT_WAIT_S = 1.0
+# A wait in C does not see signals: it is cut into pieces of this length, for Ctrl-C.
+SIGNAL_CHECK_NS = 100_000_000
+# Calls handed over in one native call.
+_BATCH = 256
+
+_cores: Dict[int, "Core"] = {}
+_next_id = itertools.count(1).__next__
+exiting = False
+
+
+class Call:
+    """Something that a worker runs once."""
+
+    def run(self) -> bool:
+        """Runs it. Only for who claimed it. Never raises; False: the call failed."""
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """Ends it without running. Only for who claimed it."""
+
+
+AnyCall = TypeVar("AnyCall", bound=Call)
+
+
+class Core:
+    """One native pool, the Python threads that its workers are, and the calls that wait."""
+
+    def __init__(self, options: _abi.Options, name: str) -> None:
+        self.name = name
+        self.id = _next_id()
+        self.handle = 0
+        self.forked = False
+        self.broken = ""  # why every call fails, if it does
+        self.workers: Dict[int, _worker.Worker] = {}
+        # An ordered set. Each single operation on it and on busy is atomic: no lock is needed, and
+        # none can be held by a thread that a signal handler or a finaliser interrupts.
+        self.waiting: "OrderedDict[Call, None]" = OrderedDict()
+        self.busy: Set[int] = set()
+        self._finishing = threading.Lock()
+        encoded = name.encode("utf-8")[: _abi.NAME_MAX]
+        options.name = encoded.decode("utf-8", "ignore").encode("utf-8")
+        handle = ctypes.c_uint64()
+        errors.check(_lib.pool_create(ctypes.byref(options), ctypes.byref(handle)))
+        self._owned: List[int] = [handle.value]  # pop() decides who ends the pool
+        self.handle = handle.value
+        self._batch_args = (ctypes.c_void_p * _BATCH)(*[self.id] * _BATCH)
+        _cores[self.id] = self
+        hook = ctypes.c_uint64()
+        status = _lib.pool_hook_add(self.handle, _START, _STOP, self.id, ctypes.byref(hook))
+        if status != _abi.OK:
+            error = errors.last_error(status)
+            self.release()
+            raise error
+
+    # ---- calls ------------------------------------------------------------------------------
+
+    def submit(self, call: Call) -> None:
+        """Queues one call. If this raises, the call has not run and will not."""
+        try:
+            self.waiting[call] = None
+            status = _pool_submit(self.handle, _RUN, self.id)
+            while status == _abi.E_TIMEOUT:  # "block": a piece of the wait for room is over
+                status = _pool_submit(self.handle, _RUN, self.id)
+        except BaseException:  # a signal handler's
+            self.claim(call)
+            raise
+        if status and self.claim(call):
+            raise errors.last_error(status)
+
+    def submit_many(self, calls: Iterable[AnyCall], queued: List[AnyCall]) -> None:
+        """Queues calls and appends them to queued as it goes. If this raises, those in queued that
+        have not started are not cancelled, and the others have not run and will not."""
+        source = iter(calls)
+        while True:
+            batch = list(itertools.islice(source, _BATCH))
+            if not batch:
+                return
+            try:
+                self.waiting.update(dict.fromkeys(batch))
+                accepted, status = self._submit_tasks(len(batch))
+            except BaseException:  # a signal handler's
+                for call in batch:
+                    self.claim(call)
+                raise
+            if status:
+                error = errors.last_error(status)
+                # Tasks and calls match in number, not one by one: as many of the newest are taken
+                # back as were refused, unless other tasks have run them by now.
+                refused = [call for call in batch[accepted:] if self.claim(call)]
+                queued += [call for call in batch if call not in refused]
+                if refused:
+                    raise error
+            else:
+                queued += batch
+
+    def _submit_tasks(self, count: int) -> Tuple[int, int]:
+        """Submits count tasks that each run a call. How many were accepted, and the last status."""
+        accepted, total = ctypes.c_uint32(), 0
+        while True:
+            status = _lib.pool_submit_many(self.handle, _RUN, self._batch_args, count - total,
+                                           ctypes.byref(accepted))
+            total += accepted.value
+            if status != _abi.E_TIMEOUT:
+                return total, status
+
+    def claim(self, call: Call) -> bool:
+        """True: the call was waiting and is the caller's now."""
+        try:
+            del self.waiting[call]
+        except KeyError:
+            return False
+        return True
+
+    def discard_waiting(self) -> None:
+        """Drops what waits, and so what it holds."""
+        while True:
+            try:
+                self.waiting.popitem()[0].discard()
+            except KeyError:
+                return
+
+    # ---- called on a worker -----------------------------------------------------------------
+
+    def worker_started(self, index: int) -> None:
+        _worker.enter(f"{self.name}_{index}", index, self.workers)
+
+    # ---- the end ----------------------------------------------------------------------------
+
+    def _take(self) -> int:
+        """The handle, for the one caller that ends the pool; 0 for all others."""
+        try:
+            handle = self._owned.pop()
+        except IndexError:
+            return 0
+        self.handle = 0
+        _cores.pop(self.id, None)
+        return handle
+
+    def release(self) -> None:
+        """Gives the pool up without waiting: safe in a finaliser, on any thread, in a task."""
+        handle = self._take()
+        if handle:
+            _lib.pool_release(handle)
+            self.discard_waiting()
+
+    def abandon(self) -> None:
+        """The user's object is gone. At the end of the interpreter exit() has the pool."""
+        if not exiting:
+            self.release()
+
+    def close(self, mode: int, timeout_ns: int) -> bool:
+        """False: the time is over and the pool is still closing."""
+        closed = wait_in_pieces(lambda span: _lib.pool_close(self.handle, mode, span), timeout_ns)
+        if mode != _abi.DRAIN:
+            self.discard_waiting()
+        return closed
+
+    def wait_destroyed(self, mode: int) -> None:
+        """Closes the pool, waits until its tasks have ended and joins its threads. Idempotent."""
+        if _get_ident() in self.workers:
+            raise errors.make(_abi.E_DEADLOCK,
+                              f"{self.name}: a worker cannot wait for its own pool")
+        with self._finishing:
+            if not self.handle:
+                return
+            if not self.forked:
+                self.close(mode, _abi.FOREVER)
+            handle = self._take()
+            if handle:
+                errors.check(_lib.pool_destroy(handle))
+
+    def exit(self) -> None:
+        """The interpreter ends: what waits is cancelled, what runs gets EXIT_WAIT_S to end."""
+        try:
+            if self.close(_abi.CANCEL_QUEUED, int(EXIT_WAIT_S * 1e9)):
+                handle = self._take()
+                if handle:
+                    _lib.pool_destroy(handle)
+        finally:
+            self.release()
+
+
+def wait_in_pieces(wait: Callable[[int], Any], timeout_ns: int) -> bool:
+    """Calls a function of the library that waits. False: the time is over."""
+    # Only the main thread runs signal handlers.
+    piece = SIGNAL_CHECK_NS if _get_ident() == threading.main_thread().ident else 2**63 - 1
+    if timeout_ns == _abi.FOREVER:
+        timeout_ns = 2**63 - 1
+    end = time.monotonic_ns() + timeout_ns
+    while True:
+        left = max(0, end - time.monotonic_ns())
+        status = wait(min(left, piece))
+        if status != _abi.E_TIMEOUT:
+            errors.check(status)
+            return True
+        if left <= piece:
+            return False
+
+
+def _on_run(number: Optional[int], _ctx: Optional[int]) -> int:
+    core = _cores.get(number)  # type: ignore[arg-type]
+    if core is None:
+        return _abi.OK
+    try:
+        call = core.waiting.popitem(last=False)[0]
+    except KeyError:
+        return _abi.OK
+    ident = _get_ident()
+    core.busy.add(ident)
+    done = call.run()
+    del call
+    core.busy.discard(ident)
+    return _abi.OK if done else _abi.E_RAISED
+
+
+def _on_start(number: Optional[int], _handle: int, index: int) -> None:
+    core = _cores.get(number)  # type: ignore[arg-type]
+    if core is not None:
+        try:
+            core.worker_started(index)
+        except BaseException:
+            _worker.LOGGER.critical("Exception in a worker's start", exc_info=True)
+
+
+def _on_stop(_number: Optional[int], _handle: int, _index: int) -> None:
+    _worker.leave()
+
+
+# The static trampolines. The names keep the callback objects alive, the library gets the addresses.
+_run_callback = _abi.RUN_FN(_on_run)
+_start_callback = _abi.HOOK_FN(_on_start)
+_stop_callback = _abi.HOOK_FN(_on_stop)
+_RUN = _abi.address(_run_callback)
+_START = _abi.address(_start_callback)
+_STOP = _abi.address(_stop_callback)
+
+
+def _at_exit() -> None:
+    """Runs before the interpreter takes its threads down: no callback may run after that."""
+    global exiting
+    exiting = True
+    for core in list(_cores.values()):
+        try:
+            core.exit()
+        except errors.WorkpoolError as error:
+            print(f"workpool: {core.name}: {error}", file=sys.stderr)
+    # Released pools have no handle to wait on; their workers are on their way out.
+    deadline = time.monotonic() + EXIT_WAIT_S
+    for worker in _worker.alive():
+        worker.join(max(0.0, deadline - time.monotonic()))
+
+
+def _at_exit_at_last() -> None:
+    """Finds something only where _at_exit was not called: another library's handler raised before.
+    Nothing that waits may run from here on."""
+    global exiting
+    exiting = True
+    for core in list(_cores.values()):
+        Core.exit(core)
+
+
+def _after_fork_in_child() -> None:
+    for core in list(_cores.values()):
+        core.forked = True
+        core.workers.clear()
+        core.busy.clear()
+        core._finishing = threading.Lock()
+    _cores.clear()
+    _worker.forget_all()
+
+
+atexit.register(_at_exit_at_last)
+# As ThreadPoolExecutor: before non-daemon threads are joined, and so before atexit handlers.
+# Python 3.8 has no such place; atexit is what its own executor used.
+_register = getattr(threading, "_register_atexit", atexit.register)
+_register(_at_exit)
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,153 @@
+/* The layout of every public struct and the number of every status, frozen: a field may be added at
+ * an end, never moved, resized or removed within a soname (docs/abi.md tells how). These are the
+ * figures for LP64, where long and pointers have 64 bits. A compiler that accepts this file has the
+ * frozen layout. */
+#include <workpool/workpool.h>
+
+#ifdef __cplusplus
+#define CHECK(what, condition) static_assert(condition, what)
+#else
+#define CHECK(what, condition) _Static_assert(condition, what)
+#endif
+
+#ifndef MOVED_BY
+#define MOVED_BY 0 /* A test expects every field this much further on, and an error. */
+#endif
+
+#define SIZE(type, bytes) CHECK("size of " #type, sizeof(type) == (bytes))
+#define FIELD(type, field, offset, bytes)                                                      \
+  CHECK("place of " #type "." #field, offsetof(type, field) == (offset) + MOVED_BY &&          \
+                                          sizeof(((type *)0)->field) == (bytes))
+#define VALUE(name, number) CHECK("value of " #name, (name) == (number))
+
+SIZE(void *, 8);
+SIZE(pool_t, 8);
+SIZE(pool_ticket_t, 8);
+SIZE(pool_group_t, 8);
+SIZE(pool_status_t, 4);
+
+SIZE(pool_result_t, 312);
+FIELD(pool_result_t, struct_size, 0, 4);
+FIELD(pool_result_t, outcome, 4, 4);
+FIELD(pool_result_t, code, 8, 4);
+FIELD(pool_result_t, attempts, 12, 4);
+FIELD(pool_result_t, worker, 16, 4);
+FIELD(pool_result_t, reserved, 20, 4);
+FIELD(pool_result_t, ticket, 24, 8);
+FIELD(pool_result_t, value, 32, 8);
+FIELD(pool_result_t, wait_ns, 40, 8);
+FIELD(pool_result_t, run_ns, 48, 8);
+FIELD(pool_result_t, text, 56, 256);
+
+SIZE(pool_options_t, 104);
+FIELD(pool_options_t, struct_size, 0, 4);
+FIELD(pool_options_t, workers_min, 4, 4);
+FIELD(pool_options_t, workers_max, 8, 4);
+FIELD(pool_options_t, workers_limit, 12, 4);
+FIELD(pool_options_t, keep_alive_ns, 16, 8);
+FIELD(pool_options_t, queue_limit, 24, 8);
+FIELD(pool_options_t, submit_timeout_ns, 32, 8);
+FIELD(pool_options_t, on_full, 40, 4);
+FIELD(pool_options_t, prestart, 44, 4);
+FIELD(pool_options_t, on_exception, 48, 4);
+FIELD(pool_options_t, inherit_affinity, 52, 4);
+FIELD(pool_options_t, stack_bytes, 56, 8);
+FIELD(pool_options_t, name, 64, 8);
+FIELD(pool_options_t, drop, 72, 8);
+FIELD(pool_options_t, log_fn, 80, 8);
+FIELD(pool_options_t, log_user, 88, 8);
+FIELD(pool_options_t, log_level, 96, 4);
+FIELD(pool_options_t, reserved, 100, 4);
+
+SIZE(pool_task_t, 64);
+FIELD(pool_task_t, struct_size, 0, 4);
+FIELD(pool_task_t, on_full, 4, 4);
+FIELD(pool_task_t, run, 8, 8);
+FIELD(pool_task_t, done, 16, 8);
+FIELD(pool_task_t, drop, 24, 8);
+FIELD(pool_task_t, arg, 32, 8);
+FIELD(pool_task_t, group, 40, 8);
+FIELD(pool_task_t, submit_timeout_ns, 48, 8);
+FIELD(pool_task_t, name, 56, 8);
+
+SIZE(pool_fork_t, 64);
+FIELD(pool_fork_t, opaque, 0, 64);
+
+SIZE(pool_group_options_t, 8);
+FIELD(pool_group_options_t, struct_size, 0, 4);
+FIELD(pool_group_options_t, reserved, 4, 4);
+
+SIZE(pool_stats_t, 200);
+FIELD(pool_stats_t, struct_size, 0, 4);
+FIELD(pool_stats_t, workers_live, 4, 4);
+FIELD(pool_stats_t, workers_busy, 8, 4);
+FIELD(pool_stats_t, workers_parked, 12, 4);
+FIELD(pool_stats_t, workers_blocked, 16, 4);
+FIELD(pool_stats_t, workers_wanted, 20, 4);
+FIELD(pool_stats_t, queued, 24, 8);
+FIELD(pool_stats_t, submitted, 32, 8);
+FIELD(pool_stats_t, started, 40, 8);
+FIELD(pool_stats_t, ended_run, 48, 8);
+FIELD(pool_stats_t, ended_unrun, 56, 8);
+FIELD(pool_stats_t, done, 64, 8);
+FIELD(pool_stats_t, failed, 72, 8);
+FIELD(pool_stats_t, cancelled, 80, 8);
+FIELD(pool_stats_t, expired, 88, 8);
+FIELD(pool_stats_t, shed, 96, 8);
+FIELD(pool_stats_t, rejected, 104, 8);
+FIELD(pool_stats_t, attempts, 112, 8);
+FIELD(pool_stats_t, steals, 120, 8);
+FIELD(pool_stats_t, parks, 128, 8);
+FIELD(pool_stats_t, wakes, 136, 8);
+FIELD(pool_stats_t, retired, 144, 8);
+FIELD(pool_stats_t, start_failures, 152, 8);
+FIELD(pool_stats_t, misuse, 160, 8);
+FIELD(pool_stats_t, wait_p50_ns, 168, 8);
+FIELD(pool_stats_t, wait_p99_ns, 176, 8);
+FIELD(pool_stats_t, run_p50_ns, 184, 8);
+FIELD(pool_stats_t, run_p99_ns, 192, 8);
+
+VALUE(POOL_OK, 0);
+VALUE(POOL_E_INVALID, -1);
+VALUE(POOL_E_BADHANDLE, -2);
+VALUE(POOL_E_TOOBIG, -3);
+VALUE(POOL_E_NOMEM, -4);
+VALUE(POOL_E_THREAD, -5);
+VALUE(POOL_E_FULL, -6);
+VALUE(POOL_E_TIMEOUT, -7);
+VALUE(POOL_E_CLOSED, -8);
+VALUE(POOL_E_CANCELLED, -9);
+VALUE(POOL_E_EXPIRED, -10);
+VALUE(POOL_E_RATE, -11);
+VALUE(POOL_E_DEADLOCK, -12);
+VALUE(POOL_E_FORKED, -13);
+VALUE(POOL_E_EXCEPTION, -14);
+VALUE(POOL_E_THREADEXIT, -15);
+VALUE(POOL_E_ALREADY, -16);
+VALUE(POOL_E_NOTFOUND, -17);
+VALUE(POOL_E_SYSTEM, -18);
+VALUE(POOL_E_STALLED, -19);
+VALUE(POOL_E_INTERNAL, -20);
+VALUE(POOL_DONE, 0);
+VALUE(POOL_FAILED, 1);
+VALUE(POOL_CANCELLED, 2);
+VALUE(POOL_EXPIRED, 3);
+VALUE(POOL_SHED, 4);
+VALUE(POOL_ON_FULL_DEFAULT, 0);
+VALUE(POOL_ON_FULL_REJECT, 1);
+VALUE(POOL_ON_FULL_BLOCK, 2);
+VALUE(POOL_DRAIN, 0);
+VALUE(POOL_CANCEL_QUEUED, 1);
+VALUE(POOL_CANCEL_ALL, 2);
+VALUE(POOL_EXC_CAPTURE, 0);
+VALUE(POOL_EXC_TERMINATE, 1);
+VALUE(POOL_LOG_OFF, 0);
+VALUE(POOL_LOG_ERROR, 1);
+VALUE(POOL_LOG_WARN, 2);
+VALUE(POOL_LOG_INFO, 3);
+VALUE(POOL_LOG_DEBUG, 4);
+VALUE(POOL_FOREVER, -1);
+VALUE(POOL_UNLIMITED, 0xFFFFFFFFFFFFFFFFu);
+VALUE(POOL_WAIT_HELP, 1);
+VALUE(POOL_WORKERS_MAX, 4096);
+VALUE(POOL_NAME_MAX, 63);

@@ -1,0 +1,101 @@
+// The functions of src/base that touch the operating system, done by the virtual machine instead.
+#include <pthread.h>
+
+#include <cerrno>
+#include <cstdint>
+
+#include "base/clock.h"
+#include "base/cpus.h"
+#include "base/futex.h"
+#include "base/memory.h"
+#include "base/thread.h"
+#include "base/thread_line.h"
+#include "model/heap.h"
+#include "model/memory_model.h"
+#include "model/scheduler.h"
+#include "model/trace.h"
+
+// Every schedule starts a new process, as far as the library knows: handlers for fork would pile
+// up.
+extern "C" int pthread_atfork(void (*)(), void (*)(), void (*)()) { return 0; }
+
+namespace workpool {
+
+using model::g_heap;
+using model::g_memory;
+using model::g_scheduler;
+
+// ---- futex.h ---------------------------------------------------------------------------------
+
+FutexResult FutexWait(Atomic<uint32_t>& word, uint32_t expected, uint64_t deadline_ns) {
+  g_scheduler.Point();
+  g_memory.FullFence();
+  if (g_memory.Newest(&word, sizeof(uint32_t), model::Site::current()) != expected)
+    return FutexResult::kWoken;
+  model::Trace("sleeps");
+  const auto reason = g_scheduler.Sleep(&word, deadline_ns);
+  model::Trace("%s", reason == model::WakeReason::kTimeout ? "times out" : "is awake");
+  return reason == model::WakeReason::kTimeout ? FutexResult::kTimeout : FutexResult::kWoken;
+}
+
+void FutexWake(Atomic<uint32_t>& word, int count) {
+  // The word may be gone by now: a wake is about an address only.
+  if (!model::g_running) return;
+  g_scheduler.Point();
+  model::Trace("wakes %d", count);
+  g_scheduler.Wake(&word, count);
+}
+
+// ---- clock.h ---------------------------------------------------------------------------------
+
+uint64_t NowNs() { return g_scheduler.Now(); }
+
+// ---- cpus.h ----------------------------------------------------------------------------------
+
+uint32_t ProcessCpus() { return 1; }
+
+// ---- thread.h --------------------------------------------------------------------------------
+
+bool CurrentThreadCpus(CpuMask*) { return false; }
+
+int StartThread(const ThreadOptions&, void (*body)(void*), void* arg, ThreadHandle* out) {
+  g_scheduler.Point();
+  const uint64_t handle = g_scheduler.Start(body, arg, true);
+  model::Trace("starts thread %u", static_cast<uint32_t>(handle & 0xFF));
+  if (handle == 0) return EAGAIN;
+  *out = handle;
+  return 0;
+}
+
+void JoinThread(ThreadHandle thread) { g_scheduler.Join(thread); }
+void DetachThread(ThreadHandle thread) { g_scheduler.Detach(thread); }
+ThreadHandle CurrentThread() { return g_scheduler.Handle(); }
+void SetThreadName(const char*) {}
+int32_t CurrentTid() { return g_scheduler.Tid(); }
+bool ThreadAlive(int32_t tid) { return g_scheduler.IsAlive(tid); }
+void YieldThread() { model::SpinPause(); }
+
+void SleepNs(uint64_t ns) {
+  g_scheduler.Point();
+  (void)g_scheduler.Sleep(nullptr, g_scheduler.Now() + ns);
+  g_memory.SeeAll();
+}
+
+size_t StackLeft() {
+  return static_cast<size_t>(static_cast<const char*>(__builtin_frame_address(0)) -
+                             g_scheduler.stack_base());
+}
+
+// ---- thread_line.h ---------------------------------------------------------------------------
+
+Tls& CurrentTls() {
+  static Tls outside;
+  return model::g_running ? g_scheduler.tls() : outside;
+}
+
+// ---- memory.h --------------------------------------------------------------------------------
+
+void* AllocateBytes(size_t bytes, size_t align) { return g_heap.Allocate(bytes, align); }
+void FreeBytes(void* memory, size_t bytes) { g_heap.Free(memory, bytes); }
+
+}  // namespace workpool

@@ -1,0 +1,308 @@
+// Task records and groups (src/task), queues and their limit (src/dispatch), hooks (src/worker),
+// each alone. Whole pools: pool_test.cc.
+#include "base/memory.h"
+#include "dispatch/dispatcher.h"
+#include "model/explorer.h"
+#include "park/event.h"
+#include "task/group.h"
+#include "task/task_record.h"
+#include "worker/hooks.h"
+
+namespace workpool::model {
+namespace {
+
+// ---- records -----------------------------------------------------------------------------------
+
+TaskRecord* MakeRecord() { return New<TaskRecord>(); }
+
+MODEL_TEST("H10: of a worker and two cancellers one claims the task", .preemptions = 2,
+           .spurious = 1) {
+  TaskRecord* record = MakeRecord();
+  int claims = 0;
+  const auto claim = [&] {
+    record->Ref();
+    if (record->Claim()) ++claims;
+    record->Unref();
+  };
+  Thread one(claim);
+  Thread two(claim);
+  claim();
+  one.Join();
+  two.Join();
+  MODEL_CHECK(claims == 1);
+  record->Unref();
+}
+
+// The submitter gives the ticket away before the task is queued; a canceller has no other order
+// with it.
+MODEL_TEST("H10: who claims a task by its ticket sees what its submitter wrote") {
+  Atomic<TaskRecord*> ticket{nullptr};
+  Plain<int> argument;
+  TaskRecord* record = MakeRecord();
+  Thread submitter([&] {
+    argument.Write(1);
+    ticket.store(record, kRelease);
+  });
+  TaskRecord* seen = ticket.load(kAcquire);
+  if (seen != nullptr && seen->Claim()) MODEL_CHECK(argument.Read() == 1);
+  submitter.Join();
+  record->Unref();
+}
+
+// With who waits, who asks the task to stop, and who only looks.
+void FinishAgainst(uint64_t timeout_ns) {
+  TaskRecord* record = MakeRecord();
+  Plain<int> result{0};
+  record->Ref();
+  Thread worker([&] {
+    MODEL_CHECK(record->Claim());
+    result.Write(1);
+    record->Finish();
+    record->Unref();
+  });
+  Thread other([&] {
+    record->AskStop();
+    if (record->phase() == TaskRecord::kOver) MODEL_CHECK(result.Read() == 1);
+  });
+  if (record->Await(timeout_ns == kNever ? kNever : NowNs() + timeout_ns)) {
+    MODEL_CHECK(result.Read() == 1);
+  } else {
+    MODEL_CHECK(timeout_ns != kNever);
+  }
+  worker.Join();
+  other.Join();
+  record->Unref();
+}
+
+MODEL_TEST("B17: a wait for a task ends when it is over, and sees its result", .preemptions = 2,
+           .spurious = 1) {
+  FinishAgainst(kNever);
+}
+MODEL_TEST("B17: a wait for a task with a deadline ends by it", .preemptions = 2,
+           .early_timeouts = 1) {
+  FinishAgainst(1'000'000);
+}
+
+MODEL_TEST("B17: a task watched among many wakes who watches, who sees its result",
+           .preemptions = 2) {
+  TaskRecord* record = MakeRecord();
+  Plain<int> result{0};
+  record->Ref();
+  Thread worker([&] {
+    MODEL_CHECK(record->Claim());
+    result.Write(1);
+    record->Finish();
+    record->Unref();
+  });
+  if (!record->WatchByMany()) {
+    MODEL_CHECK(AnyTaskOver().Await(kNever, [&] { return record->phase() == TaskRecord::kOver; }));
+  }
+  MODEL_CHECK(result.Read() == 1);
+  worker.Join();
+  record->Unref();
+}
+
+MODEL_TEST("the last of three references deletes a record, after all uses", .preemptions = 2) {
+  TaskRecord* record = MakeRecord();
+  record->Ref();
+  record->Ref();
+  const auto use = [record] {
+    (void)record->phase();
+    record->Unref();
+  };
+  Thread one(use);
+  Thread two(use);
+  use();
+  one.Join();
+  two.Join();
+}
+
+// ---- groups ------------------------------------------------------------------------------------
+
+void RunMember(TaskRecord& member, Plain<int>& result, int32_t code) {
+  if (member.Claim()) {
+    result.Write(1);
+    member.outcome = code == 0 ? POOL_DONE : POOL_FAILED;
+    member.code = code;
+    member.group->MemberOver(member);
+    member.Finish();
+  }
+  member.Unref();
+}
+
+MODEL_TEST("a group's wait ends when two members are over, and sees what they did",
+           .preemptions = 2) {
+  auto* group = New<Group>(uint64_t{1});
+  Plain<int> results[2];
+  TaskRecord* members[2];
+  for (TaskRecord*& member : members) {
+    member = MakeRecord();
+    MODEL_CHECK(group->Add(*member));
+    MODEL_CHECK(group->Offer(*member));
+  }
+  Thread one([&] { RunMember(*members[0], results[0], 0); });
+  Thread two([&] { RunMember(*members[1], results[1], -1000); });
+  MODEL_CHECK(group->Await(kNever));
+  for (Plain<int>& result : results) MODEL_CHECK(result.Read() == 1);
+  MODEL_CHECK(group->FirstCode() == -1000);
+  group->Unref();
+  one.Join();
+  two.Join();
+}
+
+MODEL_TEST("an empty group shows what its members did", .preemptions = 2) {
+  auto* group = New<Group>(uint64_t{1});
+  Plain<int> result;
+  TaskRecord* member = MakeRecord();
+  MODEL_CHECK(group->Add(*member));
+  Thread worker([&] { RunMember(*member, result, -1000); });
+  const int32_t code = group->FirstCode();
+  MODEL_CHECK(code == 0 || code == -1000);
+  if (group->Empty()) MODEL_CHECK(result.Read() == 1);
+  worker.Join();
+  group->Unref();
+}
+
+MODEL_TEST("a waiter that runs a group's members and a worker run each exactly once",
+           .preemptions = 2) {
+  auto* group = New<Group>(uint64_t{1});
+  Plain<int> result;
+  TaskRecord* member = MakeRecord();
+  MODEL_CHECK(group->Add(*member));
+  MODEL_CHECK(group->Offer(*member));
+  Thread worker([&] { RunMember(*member, result, 0); });
+  if (TaskRecord* claimed = group->ClaimOne()) {
+    result.Write(1);
+    group->MemberOver(*claimed);
+    claimed->Finish();
+    claimed->Unref();
+  }
+  MODEL_CHECK(group->Await(kNever));
+  MODEL_CHECK(result.Read() == 1);
+  worker.Join();
+  group->Unref();
+}
+
+// ---- queues ------------------------------------------------------------------------------------
+
+int32_t NoRun(void*, pool_ctx_t*) { return 0; }
+
+// Two submitters, one by the short way, and a taker: each task once, with what was written before.
+void PushAndTake(uint64_t limit, uint32_t queues) {
+  Dispatcher dispatcher(limit, queues);
+  MODEL_CHECK(dispatcher.Allocate());
+  Plain<int> payload[2];
+  int accepted = 0;
+  int taken = 0;
+  const auto take = [&](uint32_t hint) {
+    Slot slots[2];
+    const uint32_t count = dispatcher.Take(slots, 2, hint, 1);
+    for (uint32_t i = 0; i < count; ++i) {
+      auto* item = static_cast<Plain<int>*>(slots[i].arg);
+      MODEL_CHECK(item->Read() == 1);
+      item->Write(2);
+      ++taken;
+      if (limit <= kQueueLimitExactMax) dispatcher.limit().Release(1);
+    }
+  };
+  Thread submitter([&] {
+    payload[0].Write(1);
+    const Slot slot{&NoRun, &payload[0]};
+    accepted += dispatcher.Push(&slot, 1, 0, Admission::kLimited, true).accepted;
+  });
+  Thread taker([&] { take(1); });
+  payload[1].Write(1);
+  const Slot slot{&NoRun, &payload[1]};
+  const bool quick = limit > kQueueLimitExactMax && dispatcher.TryPushOne(slot, 0);
+  accepted += quick ? 1 : dispatcher.Push(&slot, 1, 1, Admission::kLimited, true).accepted;
+  submitter.Join();
+  taker.Join();
+  while (dispatcher.HasTasks()) take(0);
+  MODEL_CHECK(taken == accepted);
+  MODEL_CHECK(accepted == 2 || limit == 1);
+  MODEL_CHECK(accepted >= 1);
+}
+
+MODEL_TEST("a task queued from outside is taken once, whole", .preemptions = 2) {
+  PushAndTake(kQueueLimitDefault, 1);
+}
+MODEL_TEST("a task queued in one of two queues is taken once, whole", .preemptions = 2,
+           .stale_reads = 1) {
+  PushAndTake(POOL_UNLIMITED, 2);
+}
+MODEL_TEST("a limit of one admits one task at a time", .preemptions = 2) { PushAndTake(1, 1); }
+
+MODEL_TEST("a queue's counts never show more taken than pushed", .preemptions = 2) {
+  Dispatcher dispatcher(POOL_UNLIMITED, 1);
+  MODEL_CHECK(dispatcher.Allocate());
+  Atomic<int> started{0};
+  Thread worker([&] {
+    const Slot slot{&NoRun, nullptr};
+    MODEL_CHECK(dispatcher.Push(&slot, 1, 0, Admission::kLimited, true).accepted == 1);
+    Slot out;
+    if (dispatcher.Take(&out, 1, 0, 1) == 1) started.store(1, kRelease);
+  });
+  const int started_count = started.load(kAcquire);
+  MODEL_CHECK(dispatcher.SubmittedCount() >= static_cast<uint64_t>(started_count));
+  (void)dispatcher.HasTasks();
+  worker.Join();
+}
+
+// ---- hooks -------------------------------------------------------------------------------------
+
+struct HookUser {
+  Plain<int> data{1};
+  int starts = 0;
+  int stops = 0;
+  static void Start(void* user, pool_t, int32_t) {
+    auto* self = static_cast<HookUser*>(user);
+    MODEL_CHECK(self->data.Read() > 0);
+    ++self->starts;
+  }
+  static void Stop(void* user, pool_t, int32_t) {
+    auto* self = static_cast<HookUser*>(user);
+    self->data.Write(2);
+    ++self->stops;
+  }
+};
+
+MODEL_TEST("a hook that is removed has stopped wherever it started, and is ordered after that",
+           .preemptions = 2) {
+  Hooks hooks;
+  HookUser user;
+  uint64_t id = 0;
+  MODEL_CHECK(hooks.Add(&HookUser::Start, &HookUser::Stop, &user, &id) == POOL_OK);
+  Thread worker([&] {
+    Hooks::Started started;
+    hooks.CatchUp(started, 0, 0);
+    hooks.CatchUp(started, 0, 0);
+    hooks.StopAll(started, 0, 0, false);
+  });
+  MODEL_CHECK(hooks.BeginRemove(id));
+  hooks.FinishRemove(id);
+  user.data.Write(-1);  // the user may free it now
+  MODEL_CHECK(user.starts == user.stops);
+  worker.Join();
+  MODEL_CHECK(user.starts == user.stops);
+}
+
+MODEL_TEST("a worker that sees the new epoch of hooks sees the new hook") {
+  Hooks hooks;
+  HookUser user;
+  Thread adder([&] {
+    user.data.Write(3);
+    uint64_t id = 0;
+    MODEL_CHECK(hooks.Add(&HookUser::Start, &HookUser::Stop, &user, &id) == POOL_OK);
+  });
+  if (hooks.epoch() == 1) {
+    Hooks::Started started;
+    MODEL_CHECK(user.data.Read() == 3);
+    hooks.CatchUp(started, 0, 0);
+    MODEL_CHECK(user.starts == 1);
+    hooks.StopAll(started, 0, 0, false);
+  }
+  adder.Join();
+}
+
+}  // namespace
+}  // namespace workpool::model

@@ -1,0 +1,398 @@
+// F3 and C8: tasks that end their thread, by pthread_exit or by being cancelled, wherever in the
+// nesting of waits, joins and loops it happens. Every task on the way is settled as THREADEXIT, a
+// replacement worker takes over, the destructors of the task's frames run.
+#include <pthread.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "test_support.h"
+
+namespace workpool_test {
+namespace {
+
+// Counts unwound frames.
+struct Frame {
+  std::atomic<uint64_t>& unwound;
+  ~Frame() { ++unwound; }
+};
+
+std::atomic<uint64_t> g_unwound{0};
+
+int32_t ExitThread(void*, pool_ctx_t*) {
+  const Frame frame{g_unwound};
+  pthread_exit(nullptr);
+}
+
+int32_t CancelThread(void*, pool_ctx_t*) {
+  const Frame frame{g_unwound};
+  pthread_cancel(pthread_self());
+  pthread_testcancel();
+  return 0;
+}
+
+pool_result_t ResultOf(pool_ticket_t ticket) {
+  pool_result_t result;
+  Must(pool_wait(ticket, 0, kBoundNs, &result, sizeof(result)), "pool_wait");
+  Must(pool_ticket_release(ticket), "release");
+  return result;
+}
+
+void CheckNextTaskRuns(pool_t pool) {
+  std::atomic<uint64_t> runs{0};
+  const pool_result_t next = ResultOf(Submit(pool, Task(CountRun, &runs)));
+  CHECK(next.outcome == POOL_DONE);
+  CHECK(runs == 1);
+}
+
+TEST_CASE("F3: a task that ends its thread has failed with THREADEXIT, and the next one runs",
+          "[thread_exit]") {
+  for (const pool_run_fn run : {ExitThread, CancelThread}) {
+    for (const uint32_t workers : {1u, 2u}) {
+      g_unwound = 0;
+      ScopedPool pool(workers);
+      Tally tally;
+      pool_task_t task = TallyTask(tally);
+      task.run = run;
+      const pool_result_t result = ResultOf(Submit(pool, task));
+      CHECK(result.outcome == POOL_FAILED);
+      CHECK(result.code == POOL_E_THREADEXIT);
+      CHECK(tally.dones == 1);
+      CHECK(tally.drops == 1);
+      CHECK(tally.drop_outcome == POOL_FAILED);
+      CHECK(tally.done_code == POOL_E_THREADEXIT);
+      CHECK(g_unwound == 1);
+      CheckNextTaskRuns(pool);
+      CHECK(Stats(pool).failed == 1);
+      CHECK(PollUntil([&] { return Stats(pool).retired == 1; }));
+    }
+  }
+}
+
+TEST_CASE("F3: a plain task and a group member that end their thread are counted and settled",
+          "[thread_exit]") {
+  ScopedPool pool(1);
+  Must(pool_submit(pool, ExitThread, nullptr), "submit");
+  REQUIRE(WaitIdle(pool));
+  pool_group_t group = 0;
+  Must(pool_group_create(pool, nullptr, &group), "group_create");
+  Must(pool_group_submit(group, ExitThread, nullptr), "group_submit");
+  int32_t code = 0;
+  REQUIRE(pool_group_wait(group, kBoundNs, &code) == POOL_OK);
+  CHECK(code == POOL_E_THREADEXIT);
+  CHECK(pool_group_release(group) == POOL_OK);
+  CheckNextTaskRuns(pool);
+  CHECK(Stats(pool).failed == 2);
+}
+
+TEST_CASE("F3: a worker may be cancelled from outside while its task blocks", "[thread_exit]") {
+  ScopedPool pool(1);
+  std::atomic<bool> running{false};
+  pthread_t thread{};
+  Body body([&](pool_ctx_t*) {
+    thread = pthread_self();
+    running = true;
+    for (;;) pause();  // a cancellation point
+    return 0;
+  });
+  const pool_ticket_t ticket = Submit(pool, Task(Body::Run, &body));
+  REQUIRE(PollUntil([&] { return running.load(); }));
+  REQUIRE(pthread_cancel(thread) == 0);
+  CHECK(ResultOf(ticket).code == POOL_E_THREADEXIT);
+  CheckNextTaskRuns(pool);
+}
+
+TEST_CASE("F3: pthread_exit inside a nested wait settles every task on the way, innermost first",
+          "[thread_exit]") {
+  enum Way { kTicket, kGroup, kJoin, kWays };
+  // When a task was dropped, on a clock that the tasks share.
+  struct Dropped {
+    std::atomic<int>* clock;
+    std::function<int32_t(pool_ctx_t*)> run;
+    int at = 0;
+    static int32_t Run(void* arg, pool_ctx_t* ctx) { return static_cast<Dropped*>(arg)->run(ctx); }
+    static void Drop(void* arg, int32_t outcome) {
+      auto* self = static_cast<Dropped*>(arg);
+      if (outcome == POOL_FAILED) self->at = ++*self->clock;
+    }
+  };
+  for (int way = 0; way < kWays; ++way) {
+    g_unwound = 0;
+    pool_options_t options = Options(1);
+    options.workers_limit = 1;  // so that the inner task is run by the outer one's wait
+    ScopedPool pool(options);
+    std::atomic<int> clock{0};
+    Dropped inner{&clock, [](pool_ctx_t* ctx) { return ExitThread(nullptr, ctx); }};
+    Dropped outer{&clock, nullptr};
+    pool_task_t inner_task = Task(Dropped::Run, &inner);
+    inner_task.drop = Dropped::Drop;
+    pool_ticket_t inner_ticket = 0;
+    outer.run = [&](pool_ctx_t* ctx) {
+      const Frame frame{g_unwound};
+      pool_fork_t fork_room;
+      switch (way) {
+        case kTicket:
+          inner_ticket = Submit(pool, inner_task);
+          pool_wait(inner_ticket, 0, POOL_FOREVER, nullptr, 0);
+          break;
+        case kGroup:
+          Must(pool_group_create(pool, nullptr, &inner_task.group), "group_create");
+          inner_ticket = Submit(pool, inner_task);
+          pool_group_wait(inner_task.group, POOL_FOREVER, nullptr);
+          break;
+        default:
+          pool_ctx_fork(ctx, &fork_room, ExitThread, nullptr);
+          pool_ctx_join(ctx, &fork_room, nullptr);
+          break;
+      }
+      return 0;  // never: its thread has ended inside the wait
+    };
+    pool_task_t outer_task = Task(Dropped::Run, &outer);
+    outer_task.drop = Dropped::Drop;
+    const pool_result_t result = ResultOf(Submit(pool, outer_task));
+    INFO("way " << way);
+    CHECK(result.outcome == POOL_FAILED);
+    CHECK(result.code == POOL_E_THREADEXIT);
+    CHECK(g_unwound == 2);
+    if (way != kJoin) {
+      CHECK(ResultOf(inner_ticket).code == POOL_E_THREADEXIT);
+      CHECK(inner.at == 1);
+      CHECK(outer.at == 2);
+    }
+    if (way == kGroup) CHECK(pool_group_release(inner_task.group) == POOL_OK);
+    CheckNextTaskRuns(pool);
+  }
+}
+
+TEST_CASE("F3: pthread_exit three joins deep unwinds all of them", "[thread_exit]") {
+  struct Level {
+    int left;
+    static int32_t Run(void* arg, pool_ctx_t* ctx) {
+      const Frame frame{g_unwound};
+      const auto* level = static_cast<Level*>(arg);
+      if (level->left == 0) pthread_exit(nullptr);
+      Level next{level->left - 1};
+      pool_fork_t fork_room;
+      pool_ctx_fork(ctx, &fork_room, Run, &next);
+      return pool_ctx_join(ctx, &fork_room, nullptr);
+    }
+  };
+  g_unwound = 0;
+  ScopedPool pool(1);
+  Level first{3};
+  CHECK(ResultOf(Submit(pool, Task(Level::Run, &first))).code == POOL_E_THREADEXIT);
+  CHECK(g_unwound == 4);
+  CheckNextTaskRuns(pool);
+}
+
+TEST_CASE("F3: a stolen fork that ends its thread is joined with THREADEXIT", "[thread_exit]") {
+  ScopedPool pool(2);
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<bool> stolen{false};
+    Body exits([&](pool_ctx_t*) {
+      stolen = true;
+      pthread_exit(nullptr);
+      return 0;
+    });
+    Body body([&](pool_ctx_t* ctx) {
+      pool_fork_t fork_room;
+      pool_ctx_fork(ctx, &fork_room, Body::Run, &exits);
+      if (!PollUntil([&] { return stolen.load(); })) return -1001;
+      int32_t code = 0;
+      if (pool_ctx_join(ctx, &fork_room, &code) != POOL_OK) return -1002;
+      return code == POOL_E_THREADEXIT ? 0 : -1003;
+    });
+    REQUIRE(ResultOf(Submit(pool, Task(Body::Run, &body))).code == 0);
+  }
+}
+
+struct Loop {
+  std::atomic<uint64_t> bodies{0}, exits{0};
+  uint64_t exit_at = 0;
+
+  static int32_t Range(void* arg, uint64_t begin, uint64_t, uint32_t, pool_ctx_t*) {
+    auto* loop = static_cast<Loop*>(arg);
+    ++loop->bodies;
+    if (begin == loop->exit_at) {
+      ++loop->exits;
+      pthread_exit(&loop->exits);
+    }
+    return 0;
+  }
+};
+
+TEST_CASE("F3: a body that ends a helping worker's thread ends the loop with THREADEXIT",
+          "[thread_exit]") {
+  ScopedPool pool(2);
+  for (int round = 0; round < 50; ++round) {
+    // The caller's body waits until a worker's body has come and gone.
+    struct Meeting {
+      std::thread::id caller = std::this_thread::get_id();
+      std::atomic<bool> worker_came{false};
+    } meeting;
+    const pool_range_fn range = [](void* arg, uint64_t, uint64_t, uint32_t,
+                                   pool_ctx_t*) -> int32_t {
+      auto* self = static_cast<Meeting*>(arg);
+      if (std::this_thread::get_id() != self->caller) {
+        self->worker_came = true;
+        pthread_exit(nullptr);
+      }
+      return PollUntil([&] { return self->worker_came.load(); }) ? 0 : -1001;
+    };
+    int32_t code = 0;
+    REQUIRE(pool_parallel_for(pool, 0, 4, 1, 2, range, &meeting, &code) == POOL_OK);
+    REQUIRE(code == POOL_E_THREADEXIT);
+  }
+  CheckNextTaskRuns(pool);
+}
+
+TEST_CASE("F3: a body that ends the thread of the task that runs the loop settles that task",
+          "[thread_exit]") {
+  pool_options_t options = Options(1);
+  options.workers_limit = 1;
+  ScopedPool pool(options);
+  Loop loop;
+  loop.exit_at = 50;
+  Body body([&](pool_ctx_t*) {
+    return pool_parallel_for(pool, 0, 100, 10, 0, Loop::Range, &loop, nullptr);
+  });
+  CHECK(ResultOf(Submit(pool, Task(Body::Run, &body))).code == POOL_E_THREADEXIT);
+  CHECK(loop.exits == 1);
+  CheckNextTaskRuns(pool);
+}
+
+TEST_CASE("F3: on a caller's own thread the loop is settled and the unwinding goes on",
+          "[thread_exit]") {
+  ScopedPool pool(2);
+  g_unwound = 0;
+  struct Caller {
+    pool_t pool;
+    Loop loop;
+    static void* Main(void* arg) {
+      const Frame frame{g_unwound};
+      auto* self = static_cast<Caller*>(arg);
+      self->loop.exit_at = 0;  // one participant only: it is this thread's
+      pool_parallel_for(self->pool, 0, 100, 10, 1, Loop::Range, &self->loop, nullptr);
+      return nullptr;
+    }
+  } caller{pool, {}};
+  pthread_t thread;
+  REQUIRE(pthread_create(&thread, nullptr, Caller::Main, &caller) == 0);
+  void* value = nullptr;
+  REQUIRE(pthread_join(thread, &value) == 0);
+  CHECK(value == &caller.loop.exits);  // what was given to pthread_exit
+  CHECK(caller.loop.exits == 1);
+  CHECK(g_unwound == 1);
+  CheckNextTaskRuns(pool);
+}
+
+TEST_CASE("F3: a helping outside waiter may end its thread inside the task", "[thread_exit]") {
+  ScopedPool pool(1);
+  REQUIRE(pool_pause(pool) == POOL_OK);
+  g_unwound = 0;
+  Tally tally;
+  pool_task_t task = TallyTask(tally);
+  task.run = ExitThread;
+  const pool_ticket_t ticket = Submit(pool, task);
+  struct Helper {
+    pool_ticket_t ticket;
+    static void* Main(void* arg) {
+      const Frame frame{g_unwound};
+      pool_wait(static_cast<Helper*>(arg)->ticket, POOL_WAIT_HELP, POOL_FOREVER, nullptr, 0);
+      return arg;  // never
+    }
+  } helper{ticket};
+  pthread_t thread;
+  REQUIRE(pthread_create(&thread, nullptr, Helper::Main, &helper) == 0);
+  void* value = &helper;
+  REQUIRE(pthread_join(thread, &value) == 0);
+  CHECK(value == nullptr);
+  CHECK(g_unwound == 2);
+  CHECK(ResultOf(ticket).code == POOL_E_THREADEXIT);
+  CHECK(tally.drops == 1);
+  REQUIRE(pool_resume(pool) == POOL_OK);
+  CheckNextTaskRuns(pool);
+}
+
+TEST_CASE("F3: tasks on the queue of a worker whose thread ends are run by others",
+          "[thread_exit]") {
+  ScopedPool pool(1);
+  std::atomic<uint64_t> runs{0};
+  Body body([&](pool_ctx_t* ctx) {
+    for (int i = 0; i < 100; ++i) pool_ctx_submit(ctx, CountRun, &runs);
+    pthread_exit(nullptr);
+    return 0;
+  });
+  for (uint64_t round = 1; round <= 20; ++round) {
+    Must(pool_submit(pool, Body::Run, &body), "submit");
+    REQUIRE(WaitIdle(pool));
+    REQUIRE(runs == 100 * round);
+  }
+}
+
+TEST_CASE("F3: a thousand tasks that each end their thread lose nothing and leak no thread",
+          "[thread_exit]") {
+  const size_t threads = ThreadCount();
+  const uint64_t count = Rounds(1'000);
+  Tally tally;
+  {
+    ScopedPool pool(2);
+    pool_task_t task = TallyTask(tally);
+    task.run = ExitThread;
+    for (uint64_t i = 0; i < count; ++i) Must(pool_submit_task(pool, &task, nullptr), "submit");
+    REQUIRE(WaitIdle(pool));
+    CHECK(Stats(pool).failed == count);
+    CHECK(Stats(pool).workers_live <= 2);
+    CheckNextTaskRuns(pool);
+  }
+  CHECK(tally.dones == count);
+  CHECK(tally.drops == count);
+  CHECK(AwaitThreadCount(threads));
+}
+
+TEST_CASE("C8: destroy finishes within a second after tasks have ended their threads",
+          "[thread_exit][serial]") {
+  const size_t threads = ThreadCount();
+  for (const int tasks : {1, 2, 50}) {
+    ScopedPool pool(2);
+    for (int i = 0; i < tasks; ++i) Must(pool_submit(pool, ExitThread, nullptr), "submit");
+    const Stopwatch watch;
+    REQUIRE(pool_destroy(pool.GiveUp()) == POOL_OK);
+    CHECK(watch.Seconds() < (kSanitized ? 10.0 : 1.0));
+    CHECK(AwaitThreadCount(threads));
+  }
+}
+
+TEST_CASE(
+    "C8: stop is not run on a thread that a task has ended, and the hook can be removed all the "
+    "same",
+    "[thread_exit]") {
+  // Code that ran while its thread is unwound could unwind it again, which ends the process.
+  struct Counts {
+    std::atomic<uint64_t> starts{0}, stops{0};
+  } counts;
+  ScopedPool pool(1);
+  uint64_t id = 0;
+  const pool_hook_fn start = [](void* user, pool_t, int32_t) {
+    ++static_cast<Counts*>(user)->starts;
+  };
+  const pool_hook_fn stop = [](void* user, pool_t, int32_t) {
+    ++static_cast<Counts*>(user)->stops;
+  };
+  Must(pool_hook_add(pool, start, stop, &counts, &id), "hook_add");
+  for (int i = 0; i < 10; ++i) {
+    Must(pool_submit(pool, ExitThread, nullptr), "submit");
+    REQUIRE(WaitIdle(pool));
+  }
+  CHECK(counts.stops == 0);
+  CheckNextTaskRuns(pool);  // on the replacement, which has run start
+  CHECK(counts.starts == 11);
+  REQUIRE(pool_hook_remove(pool, id) == POOL_OK);
+  CHECK(counts.stops == 1);
+}
+
+}  // namespace
+}  // namespace workpool_test
