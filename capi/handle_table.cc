@@ -115,8 +115,8 @@ void HandleTable::Release(uint64_t handle) {
   // acq_rel: all uses happen before the end.
   const uint64_t before = slot.word.fetch_sub(1, kAcqRel);
   if ((before & kReferenceMask) != 1) return;
-  // Threads that are inside a section of this handle may still look at the object.
-  WaitUntilUnused(LineSlot(handle));
+  // Threads that are inside a section of this handle may still look at the object. Only pools are protected so.
+  if (kind_ == HandleKind::kPool) WaitUntilUnused(LineSlot(handle));
   dispose_(object);
   FreeSlot(IndexOf(handle));
 }

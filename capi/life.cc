@@ -79,8 +79,11 @@ Status Release(pool_t handle) {
   if (handle != 0 && handle == SharedPool()) {
     Shared* shared = g_shared.Get();
     MutexLock lock(shared->mu);
-    if (--shared->count > 0) return POOL_OK;
-    shared->pool.store(0, kRelease);
+    // Once more under the lock: somebody may have given back the last count meanwhile.
+    if (handle == shared->pool.load(kRelaxed)) {
+      if (--shared->count > 0) return POOL_OK;
+      shared->pool.store(0, kRelease);
+    }
   }
   void* object = nullptr;
   Status status = table.Doom(handle, &object);

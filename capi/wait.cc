@@ -45,6 +45,15 @@ class HeldRecords {
   absl::InlinedVector<TaskRecord*, 16> records_;
 };
 
+// With the pool held: what is run here counts and wakes in it. If it is gone, so is whatever could be run.
+Status WaitHelping(Handles& handles, TaskRecord& record, uint64_t deadline_ns) {
+  Held<Pool> pool(handles.pools, record.pool);
+  if (pool.status() != POOL_OK) return WaitTask(record, false, deadline_ns);
+  const Status status = WaitTask(record, true, deadline_ns);
+  pool->engine().TellIfIdle();
+  return status;
+}
+
 Status Cancel(Handles& handles, TaskRecord& record) {
   // With the pool held: settling counts and wakes in it. If it is gone, so is whatever could be cancelled.
   Held<Pool> pool(handles.pools, record.pool);
@@ -74,8 +83,9 @@ pool_status_t pool_wait(pool_ticket_t ticket, uint32_t flags, int64_t timeout_ns
     if (status == POOL_OK && out_or_null != nullptr) status = CheckOutSize(size, "out");
     if (status != POOL_OK) return status;
     return WithRecord(ticket, [&](TaskRecord& record) -> Status {
-      const Status waited =
-          WaitTask(record, (flags & POOL_WAIT_HELP) != 0, DeadlineAfter(timeout_ns));
+      const Status waited = (flags & POOL_WAIT_HELP) != 0
+                                ? WaitHelping(*CurrentHandles(), record, DeadlineAfter(timeout_ns))
+                                : WaitTask(record, false, DeadlineAfter(timeout_ns));
       if (waited != POOL_OK || out_or_null == nullptr) return waited;
       pool_result_t result{};
       record.CopyResult(&result);

@@ -185,7 +185,9 @@ typedef struct pool_options {
   int64_t keep_alive_ns;     /* idle time after which a worker above the minimum ends; 0 = 1 s;
                                 POOL_FOREVER */
   uint64_t queue_limit;      /* tasks accepted and not yet started; 0 = 1048576; POOL_UNLIMITED. Up to 4096
-                                it is exact; a larger one may be passed by one batch (64) per worker */
+                                it is exact; a larger one may be passed by what workers hold in their own
+                                queues (256 tasks each). In a task of the pool ON_FULL_BLOCK admits over the limit,
+                                because it might wait for itself */
   int64_t submit_timeout_ns; /* how long ON_FULL_BLOCK waits; 0 = POOL_FOREVER */
   int32_t on_full;           /* POOL_ON_FULL_...; default REJECT */
   uint32_t prestart;         /* workers that pool_create starts, and waits for; <= workers_max. If not all
@@ -311,7 +313,7 @@ typedef struct pool_fork {
 } pool_fork_t;
 
 /* Makes run(arg) available to other workers while the caller goes on; it must be joined, newest first, by the
- * same task before it returns, with mem untouched in between. Never allocates, never fails for want of
+ * same task before it returns (or throws, or ends its thread), with mem untouched in between. Never allocates, never fails for want of
  * room: what finds no room is run by its join. INVALID (NULL), FORKED. Since 0.1. */
 POOL_API pool_status_t pool_ctx_fork(pool_ctx_t *ctx, pool_fork_t *mem, pool_run_fn run, void *arg);
 
@@ -402,7 +404,8 @@ POOL_API pool_status_t pool_hook_remove(pool_t pool, uint64_t id);
 
 /* Sets the number of workers by hand, at once and under load: workers start, or end after their current task.
  * 0 hands back to workers_min ... workers_max and demand. OK, INVALID (above workers_limit, shared
- * pool), THREAD (fewer could be started; the target stays), CLOSED. [any-thread] Since 0.1. */
+ * pool), THREAD (fewer could be started; the target stays), CLOSED. [any-thread] [may-block] (at most 100 ms, where threads
+ * are refused) Since 0.1. */
 POOL_API pool_status_t pool_tune(pool_t pool, uint32_t workers);
 
 /* In every snapshot: started >= ended_run, submitted >= started + ended_unrun, and

@@ -74,6 +74,10 @@ ThreadLine* RegisterThread(Tls& tls) {
 }
 
 void WaitUntilUnused(uint64_t slot) {
+  WaitUntilUnused(slot, [] { return false; });
+}
+
+void WaitUntilUnused(uint64_t slot, absl::FunctionRef<bool()> enough) {
   LineList* list = g_lines.Get();
   if (list == nullptr) return;
   // Partner: LightFence in LineSection. After it, a thread either sees the slot unusable or is seen here.
@@ -81,6 +85,7 @@ void WaitUntilUnused(uint64_t slot) {
   for (ThreadLine* line = list->head.load(kAcquire); line != nullptr; line = line->next) {
     // acquire: pairs with the release store of 0 at the end of the section.
     for (int spin = 0; line->active.load(kAcquire) == slot; ++spin) {
+      if (enough()) return;
       if (spin < 100) {
         SpinPause();
       } else {

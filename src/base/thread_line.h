@@ -14,6 +14,7 @@
 
 #include <cstdint>
 
+#include "absl/functional/function_ref.h"
 #include "base/atomic.h"
 #include "base/cache_line.h"
 #include "base/fence.h"
@@ -113,5 +114,7 @@ class LineSection {
 // Returns when every thread that was inside slot at the call has left it. The caller has made the slot
 // unusable before, and is not inside it.
 void WaitUntilUnused(uint64_t slot);
+// The same, but returns as soon as enough() is true.
+void WaitUntilUnused(uint64_t slot, absl::FunctionRef<bool()> enough);
 
 }  // namespace workpool

@@ -49,6 +49,20 @@ class IdleSet {
   [[nodiscard]] Census Load() const { return Census(word_.load(kAcquire)); }
 
   void SetFlags(uint64_t flags) { word_.fetch_or(flags, kSeqCst); }
+  // Sets some and clears others at once.
+  void ChangeFlags(uint64_t set, uint64_t clear) {
+    uint64_t word = word_.load(kRelaxed);
+    while (!word_.compare_exchange_weak(word, (word | set) & ~clear, kSeqCst, kRelaxed)) {
+    }
+  }
+  // Sets flags unless one of unless is set.
+  [[nodiscard]] bool TrySetFlags(uint64_t flags, uint64_t unless) {
+    uint64_t word = word_.load(kRelaxed);
+    do {
+      if ((word & unless) != 0) return false;
+    } while (!word_.compare_exchange_weak(word, word | flags, kSeqCst, kRelaxed));
+    return true;
+  }
   void ClearFlags(uint64_t flags) { word_.fetch_and(~flags, kSeqCst); }
   // Moves the ceiling by delta workers.
   void MoveCeiling(int32_t delta) {

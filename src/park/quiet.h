@@ -4,7 +4,7 @@
 // as long as the census is still that one, it needs no fence.
 //
 // The other side pays: whoever changes the census so that somebody may look at deques (begins to search, is woken, parks
-// from work, raises the ceiling, drops out) calls Alert before he looks. If anybody is quiet, Alert is a HeavyFence:
+// from work, raises the ceiling, ends a pause, drops out) calls Alert before he looks. If anybody is quiet, Alert is a HeavyFence:
 // after it each quiet worker either sees the new census, or what it did before is seen.
 //
 // Threads: Quiet: any thread.  QuietOwner: its worker.

@@ -49,10 +49,17 @@ Status CheckCount(const char* field, uint32_t value, uint32_t limit, const char*
   return Fail(POOL_E_INVALID, "options.%s = %u is above the limit %u; %s", field, value, limit, remedy);
 }
 
+// The CPUs, at least 2, within what the other fields ask for.
+uint32_t AutomaticMax(const pool_options_t& in) {
+  const uint32_t limit =
+      in.workers_limit != 0 ? std::min(in.workers_limit, kWorkersMax) : kWorkersMax;
+  return std::min(std::max({ProcessCpus(), 2u, in.workers_min, in.prestart}), limit);
+}
+
 Status CheckWorkers(const pool_options_t& in, EngineOptions* out) {
   Status status = CheckCount("workers_max", in.workers_max, kWorkersMax, "use 0 for automatic");
   if (status != POOL_OK) return status;
-  out->workers_max = in.workers_max != 0 ? in.workers_max : std::clamp(ProcessCpus(), 2u, kWorkersMax);
+  out->workers_max = in.workers_max != 0 ? in.workers_max : AutomaticMax(in);
   status = CheckCount("workers_min", in.workers_min, out->workers_max, "it may not exceed workers_max");
   if (status != POOL_OK) return status;
   out->workers_min = in.workers_min;

@@ -25,10 +25,11 @@ constexpr int kEndSpins = 500;
 
 class Loop : public Entry {
  public:
-  Loop(Engine& engine, uint64_t begin, uint64_t end, uint64_t grain, uint32_t participants, RangeFn body,
+  Loop(Engine& engine, Frame* caller, uint64_t begin, uint64_t end, uint64_t grain, uint32_t participants, RangeFn body,
        void* arg)
       : Entry{&Execute, &Discard},
         engine_(engine),
+        caller_(caller),
         end_(end),
         unit_(std::max<uint64_t>(grain, 1)),
         exact_(grain != 0),
@@ -51,9 +52,9 @@ class Loop : public Entry {
                 .worker = worker,
                 .record = nullptr,
                 .outer = InnermostFrame(tls),
-                .parent = nullptr,
+                .parent = caller_,
                 .value = 0,
-                .epoch = tls.epoch};
+                .epoch = ForkEpoch()};
     FrameScope scope(tls, frame);
     uint64_t begin, end;
     while (!forked_ && Claim(&begin, &end)) RunPiece(frame, id, begin, end);
@@ -172,6 +173,7 @@ class Loop : public Entry {
   }
 
   Engine& engine_;
+  Frame* const caller_;  // whose request to stop the bodies share, or nullptr; it outlives them
   const uint64_t end_;
   const uint64_t unit_;
   const bool exact_;
@@ -220,7 +222,7 @@ Status Pool::ParallelFor(uint64_t begin, uint64_t end, uint64_t grain, uint32_t 
   if (census.has(worker != nullptr ? Census::kRefuseAll : Census::kRefuseOutside)) {
     return FailConst(POOL_E_CLOSED, "the pool is closing");
   }
-  Loop* loop = New<Loop>(engine_, begin, end, grain, participants_max, body, arg);
+  Loop* loop = New<Loop>(engine_, InnermostFrame(tls), begin, end, grain, participants_max, body, arg);
   if (loop == nullptr) return POOL_E_NOMEM;
   struct Out {
     Loop* loop;

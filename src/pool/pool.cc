@@ -1,5 +1,8 @@
 #include "pool/pool.h"
 
+#include <algorithm>
+
+#include "base/clock.h"
 #include "base/error.h"
 #include "scaling/busy_share.h"
 
@@ -90,7 +93,7 @@ Status Pool::Close(int32_t mode, int64_t timeout_ns) {
   if (mode != POOL_DRAIN) DiscardInjected();
   if (engine_.HasTasks()) engine_.workers.Help();
   engine_.TellIfIdle();
-  if (!engine_.idle_event.Await(deadline_ns, [&] { return engine_.IsIdle(); })) {
+  if (!AwaitIdle(deadline_ns)) {
     return FailConst(POOL_E_TIMEOUT, "tasks are still running or queued; the pool goes on closing");
   }
   engine_.idle.SetFlags(Census::kRefuseAll | Census::kStop);
@@ -102,8 +105,7 @@ Status Pool::Close(int32_t mode, int64_t timeout_ns) {
 void Pool::JoinWorkers() { engine_.workers.JoinAll(); }
 
 void Pool::Abandon() {
-  engine_.idle.SetFlags(kFlagsOfMode[POOL_CANCEL_QUEUED] | Census::kStop);
-  engine_.idle.ClearFlags(Census::kPaused);
+  engine_.idle.ChangeFlags(kFlagsOfMode[POOL_CANCEL_QUEUED] | Census::kStop, Census::kPaused);
   engine_.space_event.Notify();
   engine_.workers.DetachAll();
   DiscardInjected();
@@ -112,9 +114,9 @@ void Pool::Abandon() {
 }
 
 Status Pool::Pause() {
-  if (engine_.idle.Load().has(Census::kRefuseOutside)) return FailConst(POOL_E_CLOSED, "the pool is closing");
-  engine_.idle.SetFlags(Census::kPaused);
-  return POOL_OK;
+  // At once: a pause that came after the close had begun could not be undone.
+  if (engine_.idle.TrySetFlags(Census::kPaused, Census::kRefuseOutside)) return POOL_OK;
+  return FailConst(POOL_E_CLOSED, "the pool is closing");
 }
 
 Status Pool::Resume() {
@@ -126,15 +128,30 @@ Status Pool::Resume() {
 void Pool::Unpause() {
   engine_.idle.ClearFlags(Census::kPaused);
   // No longer paused before the look for tasks; partner: the fence after a task is queued, and that in Announce.
-  FullFence();
+  engine_.quiet.Alert();
   if (engine_.HasTasks()) engine_.workers.Help();
+}
+
+bool Pool::AwaitIdle(uint64_t deadline_ns) {
+  // While threads are refused and nobody lives who could try again, the waiter does, in slices of this length.
+  constexpr uint64_t kSliceNs = 5'000'000;
+  for (;;) {
+    const auto stranded = [&] { return engine_.idle.Load().live() == 0 && engine_.HasTasks(); };
+    if (stranded()) (void)engine_.workers.StartOne(true);
+    const uint64_t slice_ns = stranded() ? std::min(deadline_ns, NowNs() + kSliceNs) : deadline_ns;
+    const bool over =
+        engine_.idle_event.Await(slice_ns, [&] { return engine_.IsIdle() || stranded(); });
+    if (engine_.IsIdle()) return true;
+    if (!over && slice_ns == deadline_ns) return false;
+    if (over) SleepNs(kSliceNs / 50);
+  }
 }
 
 Status Pool::WaitIdle(uint64_t deadline_ns) {
   if (IsOwnThread()) {
     return FailConst(POOL_E_DEADLOCK, "a task of the pool would wait for itself");
   }
-  if (engine_.idle_event.Await(deadline_ns, [&] { return engine_.IsIdle(); })) return POOL_OK;
+  if (AwaitIdle(deadline_ns)) return POOL_OK;
   return FailConst(POOL_E_TIMEOUT, "tasks are still running or queued");
 }
 

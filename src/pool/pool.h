@@ -106,6 +106,7 @@ class Pool {
   [[nodiscard]] Status SubmitLocal(Worker& worker, const Slot* slots, uint32_t count, Admission admission,
                                    const FullPolicy& policy, uint32_t* accepted);
   [[nodiscard]] Worker* OwnWorker(const Tls& tls);
+  [[nodiscard]] bool AwaitIdle(uint64_t deadline_ns);
   void Unpause();
   void DiscardInjected();
 

@@ -38,6 +38,9 @@ Status Pool::SubmitOutsideInSection(ThreadLine& line, const Slot* slots, uint32_
   if (before.has(Census::kRefuseOutside | Census::kRefuseAll)) [[unlikely]] return FailClosed();
   // Without a live worker one is started first: if that fails nothing has been accepted.
   if (before.live() == 0 && engine_.workers.StartOne(true) == WorkerSet::StartResult::kFailed) [[unlikely]] {
+    // Others may have counted on this start and queued their tasks.
+    if (engine_.HasTasks()) (void)engine_.workers.StartUpTo(1);
+    engine_.idle_event.Notify();  // whoever waits for these looks after them, see AwaitIdle
     engine_.outside.rejected.Add();
     return FailConst(POOL_E_THREAD, "no worker lives and none could be started; nothing was accepted");
   }
@@ -190,6 +193,7 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const FullPol
       record.group->Withdraw();
     } else if (!record.group->Offer(record) && record.Claim()) {
       CancelClaimed(record, nullptr, POOL_E_CANCELLED);
+      engine_.TellIfIdle();
     }
   }
   record.Unref();

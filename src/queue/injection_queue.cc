@@ -71,8 +71,9 @@ uint32_t InjectionQueue::Push(const Slot* slots, uint32_t count, bool counted) {
     tail_index_ += n;
     pushed += n;
   }
-  if (!counted) uncounted_.Add(pushed);
+  // In this order: a reader in between sees too many submitted, never too few, so an idle pool is never seen too soon.
   pushed_.Add(pushed);
+  if (!counted) uncounted_.Add(pushed);
   return pushed;
 }
 

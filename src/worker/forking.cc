@@ -3,7 +3,6 @@
 #include <cxxabi.h>
 #include <new>
 
-#include "absl/container/inlined_vector.h"
 #include "base/error.h"
 #include "base/futex.h"
 #include "base/spin.h"
@@ -83,17 +82,17 @@ inline int32_t RunInline(Fork& fork, Worker* worker) {
 
 // Takes fork out from under children that were submitted after it; top is the newest of those. False: a thief has it.
 [[gnu::noinline]] bool RetrieveFromBelow(Worker& worker, Fork& fork, Slot top) {
-  absl::InlinedVector<Slot, 16> above = {top};
+  Slot above[Worker::Deque::kCapacityMax];
+  size_t count = 0;
+  above[count++] = top;
   Slot slot;
   bool found = false;
   while (!found && worker.TryPop(&slot)) {
     found = slot.arg == &fork;
-    if (!found) above.push_back(slot);
+    if (!found) above[count++] = slot;
   }
-  while (!above.empty()) {
-    (void)worker.TryPush(above.back());  // there is room: they were just taken out
-    above.pop_back();
-  }
+  // There is room: they were just taken out.
+  while (count > 0) (void)worker.TryPush(above[--count]);
   return found;
 }
 

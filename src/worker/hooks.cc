@@ -87,7 +87,14 @@ void Hooks::CatchUp(Started& started, pool_t pool, int32_t worker) {
     started.erase(started.begin() + static_cast<ptrdiff_t>(i));
     Stop(*hook, pool, worker, false);
   }
-  while (Hook* hook = NextToStart(started)) {
+  for (;;) {
+    try {
+      started.reserve(started.size() + 1);
+    } catch (const std::bad_alloc&) {
+      return;  // without memory to remember it by, a hook is not run on this worker
+    }
+    Hook* hook = NextToStart(started);
+    if (hook == nullptr) return;
     started.push_back(hook);
     if (hook->start != nullptr) CallOut([&] { hook->start(hook->user, pool, worker); });
   }

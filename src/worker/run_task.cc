@@ -28,7 +28,7 @@ inline Frame MakeFrame(Engine& engine, Worker* worker, TaskRecord* record, const
                .outer = InnermostFrame(tls),
                .parent = nullptr,
                .value = 0,
-               .epoch = tls.epoch};
+               .epoch = ForkEpoch()};
 }
 
 inline void CountStarted(Engine& engine, Worker* worker) {
@@ -115,8 +115,8 @@ void Settle(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code) {
   // results are all visible.
   engine.settling.Add();
   CountEnded(engine, worker, outcome);
-  if (record.group != nullptr) record.group->MemberOver(record);
   record.Finish();
+  if (record.group != nullptr) record.group->MemberOver(record);
   engine.settled.Add();
 }
 

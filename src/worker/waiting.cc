@@ -1,5 +1,7 @@
 #include "worker/waiting.h"
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/limits.h"
@@ -31,26 +33,33 @@ Worker* CurrentWorker(Tls& tls) {
   return static_cast<Worker*>(tls.worker);
 }
 
+// What the running code is part of: around it on this thread, or the parent of a stolen child on another.
+const Frame* Around(const Frame& frame) { return frame.parent != nullptr ? frame.parent : frame.outer; }
+
 bool RunsInside(const Tls& tls, const TaskRecord& record) {
-  for (const Frame* frame = InnermostFrame(tls); frame != nullptr; frame = frame->outer) {
+  for (const Frame* frame = InnermostFrame(tls); frame != nullptr; frame = Around(*frame)) {
     if (frame->record == &record) return true;
   }
   return false;
 }
 
 bool RunsInside(const Tls& tls, const Group& group) {
-  for (const Frame* frame = InnermostFrame(tls); frame != nullptr; frame = frame->outer) {
+  for (const Frame* frame = InnermostFrame(tls); frame != nullptr; frame = Around(*frame)) {
     if (frame->record != nullptr && frame->record->group == &group) return true;
   }
   return false;
 }
 
-bool HasStack() { return StackLeft() > kStackReserveBytes; }
+// Small stacks keep a quarter.
+bool HasStack(const Worker* worker) {
+  if (worker == nullptr) return true;
+  return StackLeft() > std::min(kStackReserveBytes, worker->engine().options.thread.stack_bytes / 4);
+}
 
 // Runs record on this thread if nobody has started it.
 void TryRunHere(TaskRecord& record, Worker* worker, bool help) {
   const bool ours = worker != nullptr && &worker->engine() == record.engine;
-  if ((!ours && !help) || record.phase() != TaskRecord::kQueued || !HasStack() || !record.Claim()) return;
+  if ((!ours && !help) || record.phase() != TaskRecord::kQueued || !HasStack(worker) || !record.Claim()) return;
   RunClaimed(record, ours ? worker : nullptr);
 }
 
@@ -63,11 +72,11 @@ Status FailTimeout() { return FailConst(POOL_E_TIMEOUT, "the time is over; what 
 }  // namespace
 
 BlockedScope::BlockedScope(Worker* worker_or_null) : worker_(worker_or_null) {
-  if (worker_ != nullptr) raised_ = worker_->engine().workers.BeginBlocked();
+  if (worker_ != nullptr) worker_->engine().workers.BeginBlocked();
 }
 
 BlockedScope::~BlockedScope() {
-  if (worker_ != nullptr) worker_->engine().workers.EndBlocked(raised_);
+  if (worker_ != nullptr) worker_->engine().workers.EndBlocked();
 }
 
 Status WaitTask(TaskRecord& record, bool help, uint64_t deadline_ns) {
@@ -129,7 +138,7 @@ Status WaitGroup(Group& group, uint64_t deadline_ns) {
   for (;;) {
     if (group.Empty()) return POOL_OK;
     if (deadline_ns != kNever && NowNs() >= deadline_ns) return FailTimeout();
-    if (!ours || !HasStack()) break;
+    if (!ours || !HasStack(worker)) break;
     TaskRecord* member = group.ClaimOne();
     if (member == nullptr) break;
     const Reference reference(*member);

@@ -31,7 +31,6 @@ class BlockedScope {
 
  private:
   Worker* const worker_;
-  bool raised_ = false;
 };
 
 }  // namespace workpool

@@ -37,15 +37,15 @@ void Worker::ThreadMain(void* memory) {
                         .outer = nullptr,
                         .parent = nullptr,
                         .value = 0,
-                        .epoch = tls.epoch};
+                        .epoch = ForkEpoch()};
   tls.frame = &worker.frame_;
   tls.calm = &worker.calm_;
   worker.BeginSearch();
   worker.hooks_epoch_ = 0;
   worker.Disturb();
-  worker.engine_.log.Write(POOL_LOG_DEBUG, "worker %u started", worker.index_);
   Engine& engine = worker.engine_;
   try {
+    engine.log.Write(POOL_LOG_DEBUG, "worker %u started", worker.index_);
     worker.Loop();
     worker.End(false);
   } catch (abi::__forced_unwind&) {
@@ -150,6 +150,7 @@ bool Worker::GoIdle() {
     if (engine_.idle.Withdraw(parker)) {
       BeginSearch();
       if (!work && census.has(Census::kStop)) {
+        MoveTasksOut();  // a pause may have left some, which the end of the pool settles
         engine_.idle.EndSearch();
         engine_.idle.Leave();
         searching_ = false;
@@ -181,7 +182,7 @@ bool Worker::Expired() {
   if (engine_.idle.Load().live() != 0) return true;
   // The last one. A submitter that saw it live may be about to queue a task without starting anybody: wait for
   // those, then look once more. Later ones see that nobody lives and start a worker themselves.
-  WaitUntilUnused(engine_.line_slot);
+  WaitUntilUnused(engine_.line_slot, [this] { return engine_.idle.Load().live() != 0; });
   const Census census = engine_.idle.Load();
   if (census.live() != 0 || census.has(Census::kPaused | Census::kStop) || !engine_.HasTasks()) return true;
   engine_.idle.Return();

@@ -20,7 +20,7 @@ constexpr uint64_t kStartPatienceNs = 100'000'000;
 }  // namespace
 
 WorkerSet::WorkerSet(Engine& engine, uint32_t limit, uint32_t target, uint32_t keep)
-    : engine_(engine), limit_(limit), target_(target), keep_(keep) {}
+    : engine_(engine), limit_(limit), target_(target), keep_(keep), ceiling_(target) {}
 
 WorkerSet::~WorkerSet() {
   if (slots_ == nullptr) return;
@@ -71,8 +71,8 @@ WorkerSet::StartResult WorkerSet::StartOne(bool forced) {
   if (!engine_.idle.TryReserveStart(forced)) return StartResult::kNotWanted;
   Worker* worker = TakeSlot();
   // Only where workers_limit leaves no slack: a worker that counts as gone still runs its stop hooks.
-  for (const uint64_t deadline_ns = NowNs() + kStartPatienceNs;
-       worker == nullptr && size() == limit_ && NowNs() < deadline_ns; worker = TakeSlot()) {
+  const uint64_t deadline_ns = worker == nullptr ? NowNs() + kStartPatienceNs : 0;
+  for (; worker == nullptr && size() == limit_ && NowNs() < deadline_ns; worker = TakeSlot()) {
     YieldThread();
   }
   int error = 0;
@@ -95,12 +95,16 @@ WorkerSet::StartResult WorkerSet::StartOne(bool forced) {
   }
   engine_.outside.start_failures.Add();
   const uint32_t row = start_failures_in_a_row_.fetch_add(1, kRelaxed);
+  last_error_.store(error, kRelaxed);
   start_again_ns_.store(NowNs() + (kStartPauseNs << std::min(row, kStartPauseDoublings)), kRelaxed);
   engine_.idle.SetFlags(Census::kStartFailed);
   engine_.idle.AbandonStart();
-  engine_.log.Write(POOL_LOG_WARN, "a worker thread could not be started (errno %d); %u live", error,
-                    engine_.idle.Load().live());
   return StartResult::kFailed;
+}
+
+void WorkerSet::LogRefusal() {
+  engine_.log.Write(POOL_LOG_WARN, "a worker thread could not be started (errno %d); %u live",
+                    last_error_.load(kRelaxed), engine_.idle.Load().live());
 }
 
 void WorkerSet::Help() {
@@ -130,6 +134,7 @@ void WorkerSet::Help() {
 void WorkerSet::StartAgain() {
   // A stopping pool wants no more.
   if (!MayStartNow() || engine_.idle.Load().has(Census::kStop)) return;
+  LogRefusal();
   if (tuned()) {
     while (engine_.idle.Load().live() < target() && StartOne(true) == StartResult::kStarted) {
     }
@@ -145,6 +150,7 @@ bool WorkerSet::StartUpTo(uint32_t count) {
     const StartResult result = StartOne(true);
     if (result == StartResult::kStarted) continue;
     if (result == StartResult::kNotWanted) return true;
+    if (pause_ns == kStartPauseNs) LogRefusal();
     if (NowNs() + pause_ns > deadline_ns) return false;
     SleepNs(pause_ns);
     pause_ns *= 2;
@@ -154,12 +160,11 @@ bool WorkerSet::StartUpTo(uint32_t count) {
 
 bool WorkerSet::Tune(uint32_t count) {
   {
-    MutexLock lock(tune_mu_);
-    const uint32_t target = count != 0 ? count : engine_.options.workers_max;
-    const uint32_t before = target_.exchange(target, kRelaxed);
+    MutexLock lock(ceiling_mu_);
+    target_.store(count != 0 ? count : engine_.options.workers_max, kRelaxed);
     keep_.store(count != 0 ? count : engine_.options.workers_min, kRelaxed);
     tuned_.store(count != 0, kRelaxed);
-    engine_.idle.MoveCeiling(static_cast<int32_t>(target) - static_cast<int32_t>(before));
+    AdjustCeiling();
   }
   DisturbAll();
   engine_.idle.WakeAll();
@@ -169,6 +174,12 @@ bool WorkerSet::Tune(uint32_t count) {
   return true;
 }
 
+void WorkerSet::AdjustCeiling() {
+  const uint32_t ceiling = std::min(target() + blocked(), limit_);
+  engine_.idle.MoveCeiling(static_cast<int32_t>(ceiling) - static_cast<int32_t>(ceiling_));
+  ceiling_ = ceiling;
+}
+
 uint32_t WorkerSet::Wanted() const {
   const uint32_t live = engine_.idle.Load().live();
   if (tuned()) return target();
@@ -176,19 +187,21 @@ uint32_t WorkerSet::Wanted() const {
   return live + missing;
 }
 
-bool WorkerSet::BeginBlocked() {
-  const uint32_t others = blocked_.fetch_add(1, kAcqRel);
-  const bool raised = target_.load(kRelaxed) + others < limit_;
-  if (raised) engine_.idle.MoveCeiling(1);
+void WorkerSet::BeginBlocked() {
+  {
+    MutexLock lock(ceiling_mu_);
+    blocked_.store(blocked() + 1, kRelaxed);
+    AdjustCeiling();
+  }
   // The higher ceiling before the look for tasks; partner: the fence after a task is queued.
   engine_.quiet.Alert();
   if (engine_.HasTasks()) Help();
-  return raised;
 }
 
-void WorkerSet::EndBlocked(bool raised) {
-  if (raised) engine_.idle.MoveCeiling(-1);
-  blocked_.fetch_sub(1, kAcqRel);
+void WorkerSet::EndBlocked() {
+  MutexLock lock(ceiling_mu_);
+  blocked_.store(blocked() - 1, kRelaxed);
+  AdjustCeiling();
 }
 
 void WorkerSet::ThreadEnds() {

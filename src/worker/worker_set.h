@@ -41,9 +41,9 @@ class WorkerSet {
   // Manual target, or 0: back to minimum and maximum. True: as many live as wanted.
   [[nodiscard]] bool Tune(uint32_t count);
 
-  // A worker waits inside a task: one more may be up meanwhile. Returns whether that was allowed.
-  [[nodiscard]] bool BeginBlocked();
-  void EndBlocked(bool raised);
+  // A worker waits inside a task: one more may be up meanwhile, as far as the limit allows.
+  void BeginBlocked();
+  void EndBlocked();
 
   // The calling worker's place is free for another thread from now on.
   void FreeSlot(Worker& worker);
@@ -72,6 +72,8 @@ class WorkerSet {
  private:
   Worker* TakeSlot();
   bool MayStartNow() const;
+  void LogRefusal();
+  void AdjustCeiling() ABSL_EXCLUSIVE_LOCKS_REQUIRED(ceiling_mu_);
 
   Engine& engine_;
   const uint32_t limit_;
@@ -84,9 +86,12 @@ class WorkerSet {
   Atomic<uint32_t> threads_{0};
   Atomic<uint32_t> start_failures_in_a_row_{0};
   Atomic<uint64_t> start_again_ns_{0};
+  Atomic<int> last_error_{0};
   Event all_ended_;
   Mutex mu_;
-  Mutex tune_mu_;
+  // The ceiling of the census is the target and the blocked workers, at most the limit.
+  Mutex ceiling_mu_;
+  uint32_t ceiling_ ABSL_GUARDED_BY(ceiling_mu_);
   bool detached_ ABSL_GUARDED_BY(mu_) = false;
   bool has_exited_ ABSL_GUARDED_BY(mu_) = false;
   ThreadHandle exited_ ABSL_GUARDED_BY(mu_) = 0;  // ended last, not yet joined; it has joined those before it

@@ -49,6 +49,13 @@ inline constexpr uint64_t Rounds(uint64_t rounds) {
   return kSanitized ? (rounds + 19) / 20 : rounds;
 }
 
+// ThreadSanitizer has a thread of its own, which comes with the first other thread of a process.
+// Started here, it is part of every later count.
+inline void StartSanitizerThread() {
+  if (kSanitized) std::thread([] {}).join();
+}
+inline const bool g_sanitizer_thread_started = (StartSanitizerThread(), true);
+
 // True as soon as pred() is, false if it is not within the bound.
 template <typename Pred>
 [[nodiscard]] bool PollUntil(Pred pred, int64_t bound_ns = kBoundNs) {
@@ -82,7 +89,8 @@ class Stopwatch {
 };
 
 // Those who pass stop until it is opened; it counts them, so that a test knows who stands there.
-// It may go when all who arrived have left; whoever sends tasks to it sees to it that none arrives later.
+// It may go when all who arrived have left; whoever sends tasks to it sees to it that none arrives
+// later.
 class Gate {
  public:
   Gate() = default;

@@ -13,6 +13,7 @@ namespace {
 
 // A pool that works as a new one should, in whatever process.
 void ExpectWorkingPool(uint32_t workers) {
+  StartSanitizerThread();
   const size_t threads = ThreadCount();
   pool_options_t options = Options(workers);
   pool_t pool = 0;

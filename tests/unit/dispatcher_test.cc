@@ -143,8 +143,10 @@ TEST_CASE("any sequence of pushes and takes meets the limit exactly and loses no
           ++next_id, ++waiting;
         }
         break;
-      default:
-        take(1 + random.Below(600), hint, 1 + random.Below(3));
+      default: {
+        const uint32_t max = 1 + random.Below(600);
+        take(max, hint, 1 + random.Below(3));
+      }
     }
     REQUIRE(dispatcher->HasRoom() == (waiting < kCreditLimit));
     REQUIRE(dispatcher->HasTasks() == (waiting > 0));
