@@ -51,10 +51,10 @@ inline constexpr uint64_t Rounds(uint64_t rounds) {
 
 // ThreadSanitizer has a thread of its own, which comes with the first other thread of a process.
 // Started here, it is part of every later count.
-inline void StartSanitizerThread() {
+inline const bool g_sanitizer_thread_started = [] {
   if (kSanitized) std::thread([] {}).join();
-}
-inline const bool g_sanitizer_thread_started = (StartSanitizerThread(), true);
+  return true;
+}();
 
 // True as soon as pred() is, false if it is not within the bound.
 template <typename Pred>

@@ -83,7 +83,7 @@ TEST_CASE("the creating thread keeps its name, mask and CPUs", "[threads]") {
   CHECK(CPU_EQUAL(&cpus_before, &cpus_after));
 }
 
-TEST_CASE("E6: stack_bytes is honoured exactly, and defaults to 1 MiB", "[threads]") {
+TEST_CASE("E6: stack_bytes is honoured exactly, and defaults to 1 MiB", "[threads][exact]") {
   // Rising, because the C library may give a new thread the larger stack of one that has ended.
   for (const uint64_t wanted :
        {uint64_t{65'536}, uint64_t{262'144}, uint64_t{0}, uint64_t{3} << 20, uint64_t{256} << 20}) {

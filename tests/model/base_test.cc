@@ -135,16 +135,29 @@ MODEL_TEST("a slot is not ended before the thread that names it has left it", .p
   MODEL_CHECK(guarded.value.Read() == -1);
 }
 
-MODEL_TEST("a slot is not ended before the thread that names another one by now has left it",
-           .preemptions = 2) {
+template <typename Enter>
+void EndAgainstNextSection(Enter enter) {
   Guarded guarded;
   Thread user([&] {
     guarded.Use();
-    const LineSection section(*CurrentLine(CurrentTls()), kSlot + 1);
+    enter(*CurrentLine(CurrentTls()));
   });
   guarded.End();
   user.Join();
   MODEL_CHECK(guarded.value.Read() == -1);
+}
+
+MODEL_TEST("a slot is not ended before the thread that names another one by now has left it",
+           .preemptions = 2) {
+  EndAgainstNextSection([](ThreadLine& line) { const LineSection section(line, kSlot + 1); });
+}
+
+MODEL_TEST("a slot is not ended before the thread that names another one the short way has left it",
+           .preemptions = 2) {
+  EndAgainstNextSection([](ThreadLine& line) {
+    LineSection::EnterFree(line, kSlot + 1);
+    LineSection::Leave(line);
+  });
 }
 
 MODEL_TEST("the line of a thread that has ended serves the next one", .preemptions = 2) {

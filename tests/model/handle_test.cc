@@ -8,7 +8,8 @@ namespace workpool::model {
 namespace {
 
 struct Object {
-  Plain<int> state{1};  // 0: disposed of
+  Object() { state.Write(1); }
+  Plain<int> state;  // 1: usable, 0: disposed of
   static void Dispose(void* object) { static_cast<Object*>(object)->state.Write(0); }
 };
 
@@ -74,8 +75,8 @@ void UseAgainstInsert(Use use) {
   HandleTable& table = Table();
   Object first;
   const uint64_t guess = table.Insert(&first) + (uint64_t{1} << HandleTable::kGenerationBits);
-  Object second;
   Thread user([&] { (void)use(table, guess); });
+  Object second;
   MODEL_CHECK(table.Insert(&second) == guess);
   user.Join();
   MODEL_CHECK(use(table, guess));
@@ -83,9 +84,9 @@ void UseAgainstInsert(Use use) {
 
 void UseAgainstFirstInsert(Use use) {
   HandleTable& table = Table();
-  Object object;
   const uint64_t guess = uint64_t{1} << (HandleTable::kSlotBits + HandleTable::kGenerationBits) | 1;
   Thread user([&] { (void)use(table, guess); });
+  Object object;
   MODEL_CHECK(table.Insert(&object) == guess);
   user.Join();
 }

@@ -203,7 +203,7 @@ void MemoryModel::Destroy(const void* cell) {
   if (entry.schedule != schedule_) return;
   Location& location = locations_[entry.location];
   if (!location.alive) return;
-  Trace("destroys x%u", entry.location);
+  MODEL_TRACE("destroys x%u", entry.location);
   CheckUnused(location);
   location.alive = false;
 }
@@ -357,8 +357,8 @@ void MemoryModel::EndModify(uint64_t value, Order order) {
   Read(location, location.newest, order);
   Append(location, value, order, true);
   if (g_tracing)
-    Trace("          x%-4u : 0x%llx  (%s)", static_cast<uint32_t>(&location - locations_),
-          static_cast<unsigned long long>(value), ShortName(order));
+    MODEL_TRACE("          x%-4u : 0x%llx  (%s)", static_cast<uint32_t>(&location - locations_),
+                static_cast<unsigned long long>(value), ShortName(order));
 }
 
 bool MemoryModel::CompareExchange(const void* cell, size_t size, uint64_t* expected,
@@ -410,13 +410,13 @@ void MemoryModel::FenceFor(ThreadMemory& thread) {
 
 void MemoryModel::FullFence() {
   FenceFor(Self());
-  Trace("full fence");
+  MODEL_TRACE("full fence");
 }
 
 void MemoryModel::LightFence() {
   ThreadMemory& self = Self();
   std::copy_n(self.view, width_, self.ordered);
-  Trace("light fence");
+  MODEL_TRACE("light fence");
 }
 
 void MemoryModel::HeavyFence() {
@@ -427,7 +427,7 @@ void MemoryModel::HeavyFence() {
   for (uint32_t i = 0; i < count; ++i) JoinViews(sc_view_, threads_[i].ordered, kThreadsMax);
   for (uint32_t i = 0; i < count; ++i) JoinViews(threads_[i].view, sc_view_, kThreadsMax);
   FenceFor(self);
-  Trace("heavy fence");
+  MODEL_TRACE("heavy fence");
 }
 
 void MemoryModel::SeeAll() {

@@ -135,7 +135,7 @@ MODEL_TEST("B2: the last searcher looks once more, so a task that woke nobody is
   house.CheckAllGone();
 }
 
-MODEL_TEST("B3: tasks of two submitters are run while two workers park and wake", .preemptions = 2,
+MODEL_TEST("A3: tasks of two submitters are run while two workers park and wake", .preemptions = 2,
            .stale_reads = 1) {
   House house(2);
   Thread one([&] { house.Work(0); });

@@ -32,9 +32,9 @@ FutexResult FutexWait(Atomic<uint32_t>& word, uint32_t expected, uint64_t deadli
   g_memory.FullFence();
   if (g_memory.Newest(&word, sizeof(uint32_t), model::Site::current()) != expected)
     return FutexResult::kWoken;
-  model::Trace("sleeps");
+  MODEL_TRACE("sleeps");
   const auto reason = g_scheduler.Sleep(&word, deadline_ns);
-  model::Trace("%s", reason == model::WakeReason::kTimeout ? "times out" : "is awake");
+  MODEL_TRACE("%s", reason == model::WakeReason::kTimeout ? "times out" : "is awake");
   return reason == model::WakeReason::kTimeout ? FutexResult::kTimeout : FutexResult::kWoken;
 }
 
@@ -42,7 +42,7 @@ void FutexWake(Atomic<uint32_t>& word, int count) {
   // The word may be gone by now: a wake is about an address only.
   if (!model::g_running) return;
   g_scheduler.Point();
-  model::Trace("wakes %d", count);
+  MODEL_TRACE("wakes %d", count);
   g_scheduler.Wake(&word, count);
 }
 
@@ -61,7 +61,7 @@ bool CurrentThreadCpus(CpuMask*) { return false; }
 int StartThread(const ThreadOptions&, void (*body)(void*), void* arg, ThreadHandle* out) {
   g_scheduler.Point();
   const uint64_t handle = g_scheduler.Start(body, arg, true);
-  model::Trace("starts thread %u", static_cast<uint32_t>(handle & 0xFF));
+  MODEL_TRACE("starts thread %u", static_cast<uint32_t>(handle & 0xFF));
   if (handle == 0) return EAGAIN;
   *out = handle;
   return 0;

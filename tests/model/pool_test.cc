@@ -71,7 +71,7 @@ MODEL_TEST("a submitted task has run when destroy returns", .preemptions = 1) {
   job.CheckRan();
 }
 
-MODEL_TEST("B3: tasks from two threads are run by two workers that park and wake",
+MODEL_TEST("A3: tasks from two threads are run by two workers that park and wake",
            .preemptions = 1) {
   const pool_t pool = Create(2);
   Job jobs[3];
@@ -87,7 +87,7 @@ MODEL_TEST("B3: tasks from two threads are run by two workers that park and wake
 }
 
 // Without a drop tasks take the shortest way there is.
-MODEL_TEST("B3: tasks of a pool without drop are run by two workers that park and wake",
+MODEL_TEST("A3: tasks of a pool without drop are run by two workers that park and wake",
            .preemptions = 1) {
   const pool_t pool = Create(2, POOL_FOREVER, 0, nullptr);
   Job jobs[3];
@@ -503,6 +503,32 @@ MODEL_TEST("a removed hook has stopped on the worker that started it, and is not
   Destroy(pool);
 }
 
+struct HookedJob {
+  HookUser user;
+  bool started_first = false;
+
+  static int32_t Run(void* arg, pool_ctx_t*) {
+    auto* job = static_cast<HookedJob*>(arg);
+    job->started_first = job->user.starts == 1;
+    return 0;
+  }
+};
+
+MODEL_TEST("a task submitted after a hook was added runs on a worker that has run its start",
+           .preemptions = 1) {
+  const pool_t pool = Create(1, POOL_FOREVER, 1, nullptr);
+  HookedJob job;
+  Job before;
+  before.Submit(pool);
+  uint64_t id = 0;
+  MODEL_CHECK(pool_hook_add(pool, &HookUser::Start, &HookUser::Stop, &job.user, &id) == POOL_OK);
+  MODEL_CHECK(pool_submit(pool, &HookedJob::Run, &job) == POOL_OK);
+  MODEL_CHECK(pool_wait_idle(pool, POOL_FOREVER) == POOL_OK);
+  MODEL_CHECK(job.started_first);
+  Destroy(pool);
+  MODEL_CHECK(job.user.stops == 1);
+}
+
 MODEL_TEST("a paused pool runs its task when it is resumed", .preemptions = 1) {
   const pool_t pool = Create(1, POOL_FOREVER, 1);
   Job job;
@@ -513,6 +539,21 @@ MODEL_TEST("a paused pool runs its task when it is resumed", .preemptions = 1) {
   MODEL_CHECK(pool_wait_idle(pool, POOL_FOREVER) == POOL_OK);
   job.CheckRan();
   Destroy(pool);
+}
+
+MODEL_TEST("a task submitted to a paused pool does not start before the pool is resumed",
+           .preemptions = 1) {
+  const pool_t pool = Create(1, POOL_FOREVER, 1, nullptr);
+  Job before;
+  before.Submit(pool);
+  MODEL_CHECK(pool_pause(pool) == POOL_OK);
+  Job job;
+  job.Submit(pool);
+  SleepNs(1'000'000'000);
+  MODEL_CHECK(job.runs == 0);
+  MODEL_CHECK(pool_resume(pool) == POOL_OK);
+  Destroy(pool);
+  MODEL_CHECK(before.runs == 1 && job.runs == 1);
 }
 
 MODEL_TEST("a submit that waits for room goes on when a task starts", .preemptions = 1) {

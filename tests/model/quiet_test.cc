@@ -51,7 +51,7 @@ class Pair {
   IdleSet idle{2};
   Quiet quiet;
   QuietOwner owner{quiet, idle};
-  WorkDeque<2> deque;
+  WorkDeque<4> deque;
   IdleSet::Parker parker;
   int taken = 0;
 
@@ -66,10 +66,10 @@ class Pair {
   Plain<int> payload_[4];
 };
 
-void SearchOnce(Pair& pair) {
+void SearchOnce(Pair& pair, int tasks = 1) {
   if (!pair.idle.TryBeginSearch()) return;
   pair.quiet.Alert();
-  (void)pair.Steal();
+  while (tasks > 0 && pair.Steal()) --tasks;
   pair.idle.EndSearch();
 }
 
@@ -96,6 +96,18 @@ MODEL_TEST("A2: the same when the thief comes twice and the census is the old on
   }
   thief.Join();
   MODEL_CHECK(pair.taken == 2);
+}
+
+// Two stolen at once leave the owner no race for the last task to notice them by: it has to see
+// them.
+MODEL_TEST("A2: the same when the thief takes two of three tasks at once", .preemptions = 2) {
+  Pair pair(true);
+  for (int i = 0; i < 3; ++i) pair.Push(i);
+  Thread thief([&] { SearchOnce(pair, 2); });
+  while (pair.Pop()) {
+  }
+  thief.Join();
+  MODEL_CHECK(pair.taken == 3);
 }
 
 MODEL_TEST("A2: the same when the owner becomes quiet while the thief comes", .preemptions = 2) {

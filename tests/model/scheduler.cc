@@ -143,12 +143,12 @@ uint32_t Scheduler::Next(bool can_go_on) {
     const uint32_t event = pick - alternatives.threads;
     if (event < sleeper_count) {
       --spurious_left_;
-      Trace("thread %u wakes spuriously", sleepers[event]);
+      MODEL_TRACE("thread %u wakes spuriously", sleepers[event]);
       MakeRunnable(threads_[sleepers[event]], WakeReason::kWoken);
     } else {
       --early_timeouts_left_;
       now_ns_ = std::max(now_ns_, NearestDeadline());
-      Trace("time passes up to the nearest deadline");
+      MODEL_TRACE("time passes up to the nearest deadline");
     }
   }
 }

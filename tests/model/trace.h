@@ -17,10 +17,10 @@ std::string TakeTrace();
 
 void AppendTrace(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
-template <typename... Args>
-inline void Trace(const char* format, Args... args) {
-  if (g_tracing) [[unlikely]]
-    AppendTrace(format, args...);
-}
+#define MODEL_TRACE(...)                           \
+  do {                                             \
+    if (::workpool::model::g_tracing) [[unlikely]] \
+      ::workpool::model::AppendTrace(__VA_ARGS__); \
+  } while (false)
 
 }  // namespace workpool::model

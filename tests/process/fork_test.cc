@@ -13,7 +13,6 @@ namespace {
 
 // A pool that works as a new one should, in whatever process.
 void ExpectWorkingPool(uint32_t workers) {
-  StartSanitizerThread();
   const size_t threads = ThreadCount();
   pool_options_t options = Options(workers);
   pool_t pool = 0;
@@ -167,7 +166,8 @@ TEST_CASE("D2: release drops an inherited handle too", "[fork]") {
   CHECK(pool_release(shared) == POOL_OK);
 }
 
-TEST_CASE("D2: handles of the child's own objects never equal inherited ones", "[fork]") {
+TEST_CASE("D2: handles of the child's own objects never equal inherited ones",
+          "[fork][new_threads]") {
   ScopedPool pool(1);
   const pool_ticket_t ticket = Submit(pool, Task(DoNothing, nullptr));
   const ChildEnd end = RunChild([&] {

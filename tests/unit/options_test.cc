@@ -198,7 +198,7 @@ TEST_CASE("on_full is checked, and 0 becomes what the caller falls back to", "[p
   }
 }
 
-TEST_CASE("H5: a time limit may be 0, for ever or huge; other negative ones are refused",
+TEST_CASE("H5: a time limit may be 0, for ever or huge, and is refused if otherwise negative",
           "[pool]") {
   for (int64_t good : {int64_t{0}, int64_t{1}, int64_t{-1}, int64_t{1} << 62, INT64_MAX}) {
     CHECK(CheckTimeout(good, "timeout_ns") == POOL_OK);

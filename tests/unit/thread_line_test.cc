@@ -144,6 +144,21 @@ TEST_CASE("who ends a slot waits for the section that names it", "[base]") {
   CHECK_FALSE(inside_after);
 }
 
+TEST_CASE("who ends a slot may have waited enough before its section ends", "[base]") {
+  workpool_test::Gate gate;
+  ScopedThread user([&] {
+    LineSection section(*CurrentLine(CurrentTls()), 42);
+    gate.Pass();
+  });
+  CHECK(gate.AwaitArrivals(1));
+  int looks = 0;
+  WaitUntilUnused(42, [&] { return ++looks == 500; });
+  CHECK(looks == 500);
+  WaitUntilUnused(43, [&] { return ++looks == 0; });
+  CHECK(looks == 500);  // nothing to wait for
+  gate.Open();
+}
+
 TEST_CASE("a section either sees the end of its slot or is waited for", "[base]") {
   const uint64_t rounds = workpool_test::Rounds(1'000);
   std::atomic<uint64_t> usable{0};  // the slot that may be used, 0: none
