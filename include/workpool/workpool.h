@@ -113,7 +113,8 @@ typedef struct pool_ctx pool_ctx_t;
 
 /* options.on_exception */
 #define POOL_EXC_CAPTURE 0   /* a throwing task fails with POOL_E_EXCEPTION */
-#define POOL_EXC_TERMINATE 1 /* let it escape: std::terminate with the throwing frames on the stack */
+#define POOL_EXC_TERMINATE 1 /* let it escape: std::terminate with the throwing frames on the stack (what runs inside a
+                                wait, under a C++ handler of the waiting code, is unwound up to the wait first) */
 
 /* options.log_level: messages of this level and above reach log_fn. */
 #define POOL_LOG_OFF 0

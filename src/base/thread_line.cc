@@ -37,7 +37,8 @@ ThreadLine* TakeOver(LineList& list, int32_t tid) {
     // acq_rel: the count makes two takers of one line disagree, so only one wins it, after all that its
     // last owner did.
     if (line->owner.compare_exchange_strong(owner, Owner((owner >> 32) + 1, tid), kAcqRel, kRelaxed)) {
-      line->active.store(0, kRelaxed);
+      // acq_rel: hands on what the last owner did in its sections to whoever looks at the new one's.
+      line->active.exchange(0, kAcqRel);
       return line;
     }
   }

@@ -87,7 +87,9 @@ extern Atomic<uint32_t> g_fork_epoch;
 class LineSection {
  public:
   LineSection(ThreadLine& line, uint64_t slot) : line_(line) {
-    line_.active.store(slot, kRelaxed);
+    // release: a destroyer of the slot named before may see this name only, and must see what was done under the
+    // last one.
+    line_.active.store(slot, kRelease);
     // Partner: the HeavyFence in WaitUntilUnused. Without it the check of the slot's generation could be
     // done before the name is seen, and the slot be ended in between.
     LightFence();
@@ -96,7 +98,7 @@ class LineSection {
 
   // The two halves by hand, for the shortest way of all.
   static void EnterFree(ThreadLine& line, uint64_t slot) {
-    line.active.store(slot, kRelaxed);
+    line.active.store(slot, kRelease);
     FreeLightFence();  // as above
   }
   static void Leave(ThreadLine& line) {

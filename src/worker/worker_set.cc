@@ -99,6 +99,9 @@ WorkerSet::StartResult WorkerSet::StartOne(bool forced) {
   start_again_ns_.store(NowNs() + (kStartPauseNs << std::min(row, kStartPauseDoublings)), kRelaxed);
   engine_.idle.SetFlags(Census::kStartFailed);
   engine_.idle.AbandonStart();
+  // Not inside a section: the log calls the user.
+  const ThreadLine* line = CurrentTls().line;
+  if (line == nullptr || line->active.load(kRelaxed) == 0) LogRefusal();
   return StartResult::kFailed;
 }
 
@@ -134,7 +137,6 @@ void WorkerSet::Help() {
 void WorkerSet::StartAgain() {
   // A stopping pool wants no more.
   if (!MayStartNow() || engine_.idle.Load().has(Census::kStop)) return;
-  LogRefusal();
   if (tuned()) {
     while (engine_.idle.Load().live() < target() && StartOne(true) == StartResult::kStarted) {
     }
@@ -150,7 +152,6 @@ bool WorkerSet::StartUpTo(uint32_t count) {
     const StartResult result = StartOne(true);
     if (result == StartResult::kStarted) continue;
     if (result == StartResult::kNotWanted) return true;
-    if (pause_ns == kStartPauseNs) LogRefusal();
     if (NowNs() + pause_ns > deadline_ns) return false;
     SleepNs(pause_ns);
     pause_ns *= 2;

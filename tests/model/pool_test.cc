@@ -102,6 +102,18 @@ MODEL_TEST("A3: tasks of a pool without drop are run by two workers that park an
   Destroy(pool);
 }
 
+MODEL_TEST("B6: a task that takes the short way while the only worker goes to sleep is run",
+           .preemptions = 1) {
+  const pool_t pool = Create(1, POOL_FOREVER, 1, nullptr);
+  Job jobs[3];
+  for (Job& job : jobs) {
+    job.Submit(pool);
+    MODEL_CHECK(pool_wait_idle(pool, POOL_FOREVER) == POOL_OK);
+    MODEL_CHECK(job.runs == 1);
+  }
+  Destroy(pool);
+}
+
 struct Family {
   pool_t pool;
   Job children[2];

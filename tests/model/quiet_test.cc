@@ -100,14 +100,33 @@ MODEL_TEST("A2: the same when the thief comes twice and the census is the old on
 
 // Two stolen at once leave the owner no race for the last task to notice them by: it has to see
 // them.
-MODEL_TEST("A2: the same when the thief takes two of three tasks at once", .preemptions = 2) {
-  Pair pair(true);
+template <typename Owner>
+void StealTwoOfThree(bool quiet_already, Owner owner) {
+  Pair pair(quiet_already);
   for (int i = 0; i < 3; ++i) pair.Push(i);
-  Thread thief([&] { SearchOnce(pair, 2); });
+  Thread thief([&] { SearchOnce(pair, 3); });
+  owner(pair);
   while (pair.Pop()) {
   }
   thief.Join();
   MODEL_CHECK(pair.taken == 3);
+}
+
+MODEL_TEST("A2: the same when the thief takes up to three tasks at once") {
+  StealTwoOfThree(true, [](Pair&) {});
+}
+MODEL_TEST("A2: the same when the owner is not quiet and the thief takes up to three tasks") {
+  StealTwoOfThree(false, [](Pair&) {});
+}
+MODEL_TEST("A2: the same when the owner becomes quiet and the thief takes up to three tasks") {
+  StealTwoOfThree(false, [](Pair& pair) { pair.BecomeQuiet(); });
+}
+MODEL_TEST("A2: the same when the owner is no longer quiet and the thief takes up to three tasks",
+           .stale_reads = 3) {
+  StealTwoOfThree(true, [](Pair& pair) {
+    (void)pair.Pop();
+    pair.owner.Leave();
+  });
 }
 
 MODEL_TEST("A2: the same when the owner becomes quiet while the thief comes", .preemptions = 2) {

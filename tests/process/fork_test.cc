@@ -43,7 +43,7 @@ TEST_CASE("D1: the child of a process with an idle pool exits cleanly", "[fork]"
   CHECK(end.ExitedWith(0));
 }
 
-TEST_CASE("D1: the children of a process with a busy pool exit cleanly", "[fork]") {
+TEST_CASE("D1: the children of a process with a busy pool exit cleanly", "[fork][live_child]") {
   ScopedPool pool(2);
   std::atomic<bool> stop{false};
   std::atomic<uint64_t> runs{0}, submitted{0};
@@ -167,7 +167,7 @@ TEST_CASE("D2: release drops an inherited handle too", "[fork]") {
 }
 
 TEST_CASE("D2: handles of the child's own objects never equal inherited ones",
-          "[fork][new_threads]") {
+          "[fork][live_child]") {
   ScopedPool pool(1);
   const pool_ticket_t ticket = Submit(pool, Task(DoNothing, nullptr));
   const ChildEnd end = RunChild([&] {
@@ -189,7 +189,7 @@ TEST_CASE("D2: handles of the child's own objects never equal inherited ones",
 }
 
 TEST_CASE("D4: the library opens no descriptor, and forks cost the parent no wake-up",
-          "[fork][serial]") {
+          "[fork][live_child][serial]") {
   const auto descriptors = Descriptors();
   ScopedPool pool(2);
   std::atomic<bool> stop{false};
@@ -221,7 +221,7 @@ TEST_CASE("D4: the library opens no descriptor, and forks cost the parent no wak
   CHECK(lost == 0);
 }
 
-TEST_CASE("D5: a new pool in the child works", "[fork][new_threads]") {
+TEST_CASE("D5: a new pool in the child works", "[fork][live_child]") {
   SECTION("after an idle pool") {
     ScopedPool pool(2);
     Must(pool_submit(pool, DoNothing, nullptr), "submit");
@@ -257,7 +257,7 @@ TEST_CASE("D5: a new pool in the child works", "[fork][new_threads]") {
 
 TEST_CASE(
     "D5: a child forked while other threads are inside the library is not held up by their locks",
-    "[fork][new_threads]") {
+    "[fork][live_child]") {
   pool_options_t options = Options(2);
   options.keep_alive_ns = 10'000;  // workers come and go
   ScopedPool pool(options);
@@ -309,7 +309,7 @@ void ForkChain(int depth) {
   EXPECT(runs == 100);
 }
 
-TEST_CASE("D5: forks chained 20 deep each have a working pool", "[fork][new_threads]") {
+TEST_CASE("D5: forks chained 20 deep each have a working pool", "[fork][live_child]") {
   const ChildEnd end = RunChild([] { ForkChain(20); });
   INFO(end);
   CHECK(end.ExitedWith(0));
@@ -345,7 +345,7 @@ TEST_CASE("D1: a task may fork, its child leaves by exit, the parent's task goes
   CHECK(runs == 10);
 }
 
-TEST_CASE("D5: a child forked by a task may make a pool of its own", "[fork][new_threads]") {
+TEST_CASE("D5: a child forked by a task may make a pool of its own", "[fork][live_child]") {
   ScopedPool pool(2);
   std::atomic<uint64_t> bad{0};
   Body body([&](pool_ctx_t*) {

@@ -1,6 +1,7 @@
 // F2: with on_exception = POOL_EXC_TERMINATE an exception escapes the task unwrapped:
 // std::terminate runs with the throwing frames still on the stack, so that a core file or a handler
 // shows where it was thrown.
+#include <pthread.h>
 #include <dlfcn.h>
 #include <execinfo.h>
 
@@ -86,7 +87,19 @@ TEST_CASE("F2: with TERMINATE an exception escapes with the throwing frame on th
         default:
           pool_pause(pool);
           ticket = Submit(pool, Task(ThrowFromHere, nullptr));
-          pool_wait(ticket, POOL_WAIT_HELP, POOL_FOREVER, nullptr, 0);
+          // On a thread without a handler of its own; under one (as here, the test runner's) the task is unwound up to
+          // the wait first, which the header says.
+          {
+            pthread_t thread;
+            pthread_create(
+                &thread, nullptr,
+                [](void* t) -> void* {
+                  pool_wait(*static_cast<pool_ticket_t*>(t), POOL_WAIT_HELP, POOL_FOREVER, nullptr, 0);
+                  return nullptr;
+                },
+                &ticket);
+            pthread_join(thread, nullptr);
+          }
           break;
       }
       pool_wait_idle(pool, kBoundNs);

@@ -77,6 +77,35 @@ TEST_CASE("an object whose handle ends lives while a section names it, if it is 
   CHECK(test.NotDisposedOnce() == 0);
 }
 
+TEST_CASE("a pool ends only after the last section that names it", "[handles]") {
+  const auto table = MakeTable(HandleKind::kPool);
+  Thing thing;
+  const uint64_t handle = table->Insert(&thing);
+  workpool_test::Gate gate;
+  std::atomic<int> disposed_inside{-1};
+  ScopedThread user([&] {
+    LineSection section(*CurrentLine(CurrentTls()), HandleTable::LineSlot(handle));
+    void* object = nullptr;
+    if (table->Protect(handle, &object) != POOL_OK) return;
+    gate.Pass();
+    disposed_inside = static_cast<Thing*>(object)->disposed.load();
+  });
+  REQUIRE(gate.AwaitArrivals(1));
+  Status ended = POOL_E_INTERNAL;
+  ScopedThread ender([&] { ended = End(*table, handle); });
+  // The handle has ended, the object has not.
+  CHECK(workpool_test::PollUntil(
+      [&] { return HandleTable::TryProtect(table->SlotAddress(handle), handle) == nullptr; }));
+  CHECK(workpool_test::HoldsThroughout([&] { return thing.disposed == 0; },
+                                       std::chrono::milliseconds(20)));
+  gate.Open();
+  user.Join();
+  ender.Join();
+  CHECK(disposed_inside == 0);
+  CHECK(ended == POOL_OK);
+  CHECK(thing.disposed == 1);
+}
+
 TEST_CASE("of two threads that end a handle one wins", "[handles]") {
   const uint64_t rounds = workpool_test::Rounds(1'000);
   const auto table = MakeTable();

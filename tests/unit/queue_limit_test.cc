@@ -187,6 +187,20 @@ TEST_CASE("exempt tasks drive the credits below zero, and leaving brings them ba
   CHECK(FillUp(limit, queues) == kLimit - waiting);
 }
 
+TEST_CASE("a queue deep in debt fetches what it owes and what it needs", "[dispatch]") {
+  constexpr uint64_t kLimit = 5000;
+  QueueLimit limit(kLimit, kQueues);
+  Queues queues;
+  const std::vector<Slot> items = Items(1, 3000);
+  queues[0].Lock();
+  const uint32_t pushed = queues[0].Push(items.data(), 3000, true);  // exempt tasks: nothing drawn
+  queues[0].Unlock();
+  REQUIRE(pushed == 3000);
+  // Without a recall in between, which would find nothing to bring back.
+  CHECK(DrawAndPush(limit, queues[0], 100) == 100);
+  CHECK(FillUp(limit, queues) == kLimit - 3100);
+}
+
 TEST_CASE("an unlimited queue never runs out of credits", "[dispatch]") {
   for (uint64_t value : {POOL_UNLIMITED, POOL_UNLIMITED - 1, uint64_t{1} << 62}) {
     QueueLimit limit(value, 1);
