@@ -526,21 +526,6 @@ struct HookedJob {
   }
 };
 
-MODEL_TEST("a task submitted after a hook was added runs on a worker that has run its start",
-           .preemptions = 1) {
-  const pool_t pool = Create(1, POOL_FOREVER, 1, nullptr);
-  HookedJob job;
-  Job before;
-  before.Submit(pool);
-  uint64_t id = 0;
-  MODEL_CHECK(pool_hook_add(pool, &HookUser::Start, &HookUser::Stop, &job.user, &id) == POOL_OK);
-  MODEL_CHECK(pool_submit(pool, &HookedJob::Run, &job) == POOL_OK);
-  MODEL_CHECK(pool_wait_idle(pool, POOL_FOREVER) == POOL_OK);
-  MODEL_CHECK(job.started_first);
-  Destroy(pool);
-  MODEL_CHECK(job.user.stops == 1);
-}
-
 MODEL_TEST("a paused pool runs its task when it is resumed", .preemptions = 1) {
   const pool_t pool = Create(1, POOL_FOREVER, 1);
   Job job;
@@ -551,21 +536,6 @@ MODEL_TEST("a paused pool runs its task when it is resumed", .preemptions = 1) {
   MODEL_CHECK(pool_wait_idle(pool, POOL_FOREVER) == POOL_OK);
   job.CheckRan();
   Destroy(pool);
-}
-
-MODEL_TEST("a task submitted to a paused pool does not start before the pool is resumed",
-           .preemptions = 1) {
-  const pool_t pool = Create(1, POOL_FOREVER, 1, nullptr);
-  Job before;
-  before.Submit(pool);
-  MODEL_CHECK(pool_pause(pool) == POOL_OK);
-  Job job;
-  job.Submit(pool);
-  SleepNs(1'000'000'000);
-  MODEL_CHECK(job.runs == 0);
-  MODEL_CHECK(pool_resume(pool) == POOL_OK);
-  Destroy(pool);
-  MODEL_CHECK(before.runs == 1 && job.runs == 1);
 }
 
 MODEL_TEST("a submit that waits for room goes on when a task starts", .preemptions = 1) {
