@@ -82,7 +82,8 @@ TEST_CASE("a submit at the moment of expiry is never left without a worker", "[e
     }
   }
   CHECK(runs == Rounds(3'000));
-  CHECK(Stats(pool).retired > 0);
+  // On a busy machine the last expiry may still be under way.
+  CHECK(PollUntil([&] { return Stats(pool).retired > 0; }));
 }
 
 TEST_CASE("workers_min workers stay, those above it end", "[elastic]") {

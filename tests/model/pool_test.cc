@@ -137,6 +137,56 @@ MODEL_TEST(
   Destroy(family.pool);
 }
 
+// A task that waits, unseen by the pool, for another one to have run. While a worker sleeps that
+// could run the other one, the two must not wait for ever.
+struct Rendezvous {
+  pool_t pool = 0;
+  Atomic<uint32_t> met{0};
+
+  static int32_t Await(void* arg, pool_ctx_t*) {
+    auto* self = static_cast<Rendezvous*>(arg);
+    while (self->met.load(kAcquire) == 0) (void)FutexWait(self->met, 0, kNever);
+    return 0;
+  }
+  static int32_t Meet(void* arg, pool_ctx_t*) {
+    auto* self = static_cast<Rendezvous*>(arg);
+    self->met.store(1, kRelease);
+    FutexWakeAll(self->met);
+    return 0;
+  }
+  static int32_t SubmitAndAwait(void* arg, pool_ctx_t* ctx) {
+    auto* self = static_cast<Rendezvous*>(arg);
+    MODEL_CHECK(pool_submit(self->pool, &Meet, self) == POOL_OK);
+    return Await(arg, ctx);
+  }
+};
+
+MODEL_TEST("B2: a task does not wait beside a sleeping worker, whoever was searching when it came",
+           .preemptions = 1) {
+  Rendezvous rendezvous;
+  const pool_t pool = Create(2, POOL_FOREVER, 2, nullptr);
+  MODEL_CHECK(pool_submit(pool, &Rendezvous::Await, &rendezvous) == POOL_OK);
+  MODEL_CHECK(pool_submit(pool, &Rendezvous::Meet, &rendezvous) == POOL_OK);
+  Destroy(pool);
+}
+
+MODEL_TEST("B2: a task does not wait beside a worker that was not started", .preemptions = 1) {
+  Rendezvous rendezvous;
+  const pool_t pool = Create(2, POOL_FOREVER, 0, nullptr);
+  Thread other([&] { MODEL_CHECK(pool_submit(pool, &Rendezvous::Await, &rendezvous) == POOL_OK); });
+  MODEL_CHECK(pool_submit(pool, &Rendezvous::Meet, &rendezvous) == POOL_OK);
+  other.Join();
+  Destroy(pool);
+}
+
+MODEL_TEST("B2: a child does not wait in its parent's deque beside a sleeping worker",
+           .preemptions = 1) {
+  Rendezvous rendezvous;
+  rendezvous.pool = Create(2, POOL_FOREVER, 2, nullptr);
+  MODEL_CHECK(pool_submit(rendezvous.pool, &Rendezvous::SubmitAndAwait, &rendezvous) == POOL_OK);
+  Destroy(rendezvous.pool);
+}
+
 MODEL_TEST("B10: destroy at any moment of two starting workers ends them", .preemptions = 1) {
   const pool_t pool = Create(2, POOL_FOREVER, 2);
   Destroy(pool);
@@ -435,6 +485,20 @@ MODEL_TEST("C11: with thread starts that fail, destroy returns and every accepte
   }
 }
 
+MODEL_TEST(
+    "C11: a task that arrives while another's thread start fails is run by the worker that lives",
+    .preemptions = 1, .start_failures = 1) {
+  const pool_t pool = Create(2, POOL_FOREVER, 1, nullptr);
+  Job jobs[3];
+  jobs[0].Submit(pool);
+  Thread other([&] { jobs[1].Submit(pool); });
+  jobs[2].Submit(pool);
+  other.Join();
+  MODEL_CHECK(pool_wait_idle(pool, POOL_FOREVER) == POOL_OK);
+  for (Job& job : jobs) MODEL_CHECK(job.runs == 1);
+  Destroy(pool);
+}
+
 int32_t ForkTwo(void* arg, pool_ctx_t* ctx) {
   auto* jobs = static_cast<Job*>(arg);
   pool_fork_t forks[2];
@@ -514,17 +578,6 @@ MODEL_TEST("a removed hook has stopped on the worker that started it, and is not
   }
   Destroy(pool);
 }
-
-struct HookedJob {
-  HookUser user;
-  bool started_first = false;
-
-  static int32_t Run(void* arg, pool_ctx_t*) {
-    auto* job = static_cast<HookedJob*>(arg);
-    job->started_first = job->user.starts == 1;
-    return 0;
-  }
-};
 
 MODEL_TEST("a paused pool runs its task when it is resumed", .preemptions = 1) {
   const pool_t pool = Create(1, POOL_FOREVER, 1);
