@@ -1,4 +1,4 @@
-// One step of a bounded busy wait.
+// Bounded busy waits.
 #pragma once
 
 #if defined(WORKPOOL_MODEL)
@@ -9,7 +9,9 @@ namespace workpool {
 
 #if defined(WORKPOOL_MODEL)
 using model::SpinPause;
+using model::SpinRounds;
 #else
+// One step.
 inline void SpinPause() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -17,6 +19,8 @@ inline void SpinPause() {
   asm volatile("yield");
 #endif
 }
+// How many steps to wait where usual would be best: that many, but where a test wants fewer.
+constexpr int SpinRounds(int usual) { return usual; }
 #endif
 
 }  // namespace workpool

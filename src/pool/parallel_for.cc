@@ -64,7 +64,7 @@ class Loop : public Entry {
   void Finish(Worker* worker) {
     if (forked_) return;
     uint32_t inside = inside_.fetch_or(kClosed, kAcqRel) & ~kClosed;
-    for (int spin = 0; inside != 0 && spin < kEndSpins; ++spin) {
+    for (int spin = 0; inside != 0 && spin < SpinRounds(kEndSpins); ++spin) {
       SpinPause();
       inside = inside_.load(kAcquire) & ~kClosed;
     }

@@ -6,7 +6,7 @@
 namespace workpool {
 namespace {
 
-// How often a searcher goes round before it sleeps. A round over a few empty queues is about 50 ns, so this is
+// How often a searcher goes round again before it sleeps. A round over a few empty queues is about 50 ns, so this is
 // two to three microseconds, the price of a futex wake-up.
 constexpr int kSearchRounds = 32;
 
@@ -27,12 +27,14 @@ bool Worker::FindTaskFairly(Slot* out) {
 }
 
 bool Worker::TakeOne(Slot* out) {
+  LeaveForkedChild(frame_);  // of the threads that share these queues one may be gone with a lock
   if (engine_.dispatcher.Take(out, 1, index_, 1) == 0) return false;
   if (!engine_.dispatcher.limit().unlimited()) engine_.space_event.Notify();
   return true;
 }
 
 bool Worker::TakeBatch(Slot* out) {
+  LeaveForkedChild(frame_);  // as in TakeOne
   Slot batch[kBatchMax];
   const uint32_t taken =
       engine_.dispatcher.Take(batch, kBatchMax, index_, engine_.idle.Load().up());
@@ -51,12 +53,12 @@ bool Worker::Search(Slot* out) {
     if (!engine_.idle.TryBeginSearch()) return false;
     BeginSearch();
   }
-  for (int round = 0; round < kSearchRounds; ++round) {
-    if (TakeBatch(out) || StealRound(out)) return true;
+  for (int round = 0;; ++round) {
     if (engine_.idle.Load().has(Census::kPaused)) return false;
+    if (TakeBatch(out) || StealRound(out)) return true;
+    if (round == SpinRounds(kSearchRounds)) return false;
     SpinPause();
   }
-  return false;
 }
 
 // Half of what a victim has, beginning with its oldest task.

@@ -104,7 +104,7 @@ inline bool Retrieve(Worker& worker, Fork& fork) {
 }
 
 [[gnu::noinline]] void AwaitFork(Fork& fork, Worker* worker) {
-  for (int spin = 0; spin < kJoinSpins; ++spin) {
+  for (int spin = 0; spin < SpinRounds(kJoinSpins); ++spin) {
     if (fork.state.load(kAcquire) == Fork::kOver) return;
     SpinPause();
   }
@@ -116,6 +116,8 @@ inline bool Retrieve(Worker& worker, Fork& fork) {
 }
 
 }  // namespace
+
+bool IsFork(const Slot& slot) { return IsEntry(slot) && EntryOf(slot).execute == &ExecuteFork; }
 
 void ForkChild(Frame& parent, pool_fork_t* memory, RunFn run, void* arg) {
   auto* fork = new (memory)

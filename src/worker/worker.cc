@@ -7,9 +7,11 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/process.h"
+#include "base/spin.h"
 #include "base/thread.h"
 #include "worker/call_out.h"
 #include "worker/engine.h"
+#include "worker/forking.h"
 #include "worker/run_task.h"
 
 namespace workpool {
@@ -80,23 +82,37 @@ void Worker::ThreadMain(void* memory) {
 
 void Worker::Loop() {
   for (;;) {
-    // One comparison for everything that is not the next task: hooks, pause, close, a lower ceiling.
-    const bool calm = engine_.idle.Load().word() == calm_.load(kRelaxed);
     Slot slot;
-    if ((calm || Attend()) && (FindTask(&slot) || Search(&slot))) [[likely]] {
-      if (searching_) [[unlikely]] BeginWork();
-      if (simple_ && !IsEntry(slot)) [[likely]] {
-        RunSimple(slot);
-      } else {
-        Execute(slot);
-      }
-    } else if (!GoIdle()) {
-      return;
+    const bool found = FindTask(&slot) || Search(&slot);
+    // One comparison for everything that is not the next task: hooks, pause, close, a lower ceiling. After the take:
+    // what was changed before this task was submitted is then seen before it runs.
+    const bool calm = engine_.idle.Load().word() == calm_.load(kRelaxed);
+    const bool may_work = calm || Attend();
+    if (!found || (!may_work && !TakeFork(&slot))) [[unlikely]] {
+      if (!GoIdle()) return;
+      continue;
+    }
+    if (searching_) [[unlikely]] BeginWork();
+    if (simple_ && !IsEntry(slot)) [[likely]] {
+      RunSimple(slot);
+    } else {
+      Execute(slot);
     }
   }
 }
 
-// True: the worker may take a task.
+// slot was just taken, and the worker may not work. A fork among its tasks it runs all the same: the parent runs
+// already and waits for it. False: there is none, and all are back in an injection queue, so that no task lies in the
+// deque of a sleeping worker; the announcement that follows makes others look.
+bool Worker::TakeFork(Slot* slot) {
+  do {
+    if (IsFork(*slot)) return true;
+    MoveOut(*slot);
+  } while (TryPop(slot));
+  return false;
+}
+
+// True: the worker may run a task.
 bool Worker::Attend() {
   LeaveForkedChild(frame_);
   const Census census = engine_.idle.Load();
@@ -150,12 +166,12 @@ bool Worker::GoIdle() {
     if (engine_.idle.Withdraw(parker)) {
       BeginSearch();
       if (!work && census.has(Census::kStop)) {
-        MoveTasksOut();  // a pause may have left some, which the end of the pool settles
         engine_.idle.EndSearch();
         engine_.idle.Leave();
         searching_ = false;
         return false;
       }
+      SpinPause();  // what it saw and did not find is in the hands of another worker, or of a submitter
       return true;
     }
   }
@@ -178,7 +194,6 @@ bool Worker::GoIdle() {
 
 // True: the worker ends; it is counted as neither live nor parked.
 bool Worker::Expired() {
-  MoveTasksOut();
   if (engine_.idle.Load().live() != 0) return true;
   // The last one. A submitter that saw it live may be about to queue a task without starting anybody: wait for
   // those, then look once more. Later ones see that nobody lives and start a worker themselves.
@@ -190,13 +205,10 @@ bool Worker::Expired() {
   return false;
 }
 
-void Worker::MoveTasksOut() {
-  Slot slot;
-  while (TryPop(&slot)) {
-    // Without memory for the queue it is run here: late, but not lost.
-    const auto result = engine_.dispatcher.Push(&slot, 1, index_, Admission::kExempt, false);
-    if (result.accepted == 0) Execute(slot);
-  }
+void Worker::MoveOut(Slot slot) {
+  // Without memory for the queue it is run here: late, but not lost.
+  const auto result = engine_.dispatcher.Push(&slot, 1, index_, Admission::kExempt, false);
+  if (result.accepted == 0) Execute(slot);
 }
 
 void Worker::End(bool unwound) {
@@ -211,7 +223,7 @@ void Worker::End(bool unwound) {
 void Worker::EndByUnwind() {
   Engine& engine = engine_;
   busy_.store(false, kRelaxed);
-  MoveTasksOut();
+  for (Slot slot; TryPop(&slot);) MoveOut(slot);
   if (searching_) engine.idle.EndSearch();
   searching_ = false;
   quiet_.Leave();

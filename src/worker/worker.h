@@ -62,7 +62,7 @@ class alignas(kCacheLine) Worker {
   // Runs a task taken from a queue.
   void Execute(Slot slot);
 
-  // Makes the worker look at flags and hooks before its next task.
+  // Makes the worker look at flags and hooks before it runs its next task.
   void Disturb() { calm_.store(0, kRelaxed); }
 
   WorkerCounters counters;
@@ -85,7 +85,8 @@ class alignas(kCacheLine) Worker {
   void BeginSearch();
   void BeginWork();
   [[nodiscard]] bool Expired();
-  void MoveTasksOut();
+  [[nodiscard]] bool TakeFork(Slot* slot);
+  void MoveOut(Slot slot);
   void End(bool unwound);
   void EndByUnwind();
 

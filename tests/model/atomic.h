@@ -47,6 +47,7 @@ void LightFence(Site site = Site::current());
 void HeavyFence(Site site = Site::current());
 // The caller waits for another thread: it is not chosen again before others could do something.
 void SpinPause();
+int SpinRounds(int usual);
 
 constexpr Order FailureOrder(Order order) {
   if (order == std::memory_order_acq_rel) return std::memory_order_acquire;

@@ -552,4 +552,8 @@ void SpinPause() {
   if (g_running) g_scheduler.Spin();
 }
 
+int SpinRounds(int usual) {
+  return g_running ? std::min(usual, g_scheduler.options().spins_max) : usual;
+}
+
 }  // namespace workpool::model

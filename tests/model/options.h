@@ -22,6 +22,8 @@ struct Options {
   int early_timeouts = 0;
   // Thread starts that fail.
   int start_failures = 0;
+  // The most steps of a busy wait before a thread goes to sleep.
+  int spins_max = 1'000'000;
   // Operations after which a schedule counts as endless.
   uint32_t steps_max = 20'000;
   // Every set of values that the body reports with Observe, in order, separated by spaces: the

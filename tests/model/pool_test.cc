@@ -71,8 +71,7 @@ MODEL_TEST("a submitted task has run when destroy returns", .preemptions = 1) {
   job.CheckRan();
 }
 
-MODEL_TEST("A3: tasks from two threads are run by two workers that park and wake",
-           .preemptions = 1) {
+void SubmitFromTwoThreads() {
   const pool_t pool = Create(2);
   Job jobs[3];
   Thread other([&] {
@@ -84,6 +83,19 @@ MODEL_TEST("A3: tasks from two threads are run by two workers that park and wake
   MODEL_CHECK(pool_wait_idle(pool, POOL_FOREVER) == POOL_OK);
   for (Job& job : jobs) job.CheckRan();
   Destroy(pool);
+}
+
+MODEL_TEST("A3: tasks from two threads are run by two workers that park and wake",
+           .preemptions = 1) {
+  SubmitFromTwoThreads();
+}
+MODEL_TEST("B8: the same with workers that never spin before they sleep", .preemptions = 1,
+           .spins_max = 0) {
+  SubmitFromTwoThreads();
+}
+MODEL_TEST("B8: the same with workers that spin once before they sleep", .preemptions = 1,
+           .spins_max = 1) {
+  SubmitFromTwoThreads();
 }
 
 // Without a drop tasks take the shortest way there is.
@@ -125,16 +137,28 @@ struct Family {
   }
 };
 
-MODEL_TEST(
-    "A3: children that a task leaves in its worker's deque are stolen or run, with another worker "
-    "going to sleep",
-    .preemptions = 1) {
+void RunFamily() {
   Family family;
   family.pool = Create(2, POOL_FOREVER, 2, nullptr);
   MODEL_CHECK(pool_submit(family.pool, &Family::Run, &family) == POOL_OK);
   MODEL_CHECK(pool_wait_idle(family.pool, POOL_FOREVER) == POOL_OK);
   for (Job& child : family.children) MODEL_CHECK(child.runs == 1 && child.input.Read() == 1);
   Destroy(family.pool);
+}
+
+MODEL_TEST(
+    "A3: children that a task leaves in its worker's deque are stolen or run, with another worker "
+    "going to sleep",
+    .preemptions = 1) {
+  RunFamily();
+}
+MODEL_TEST("B8: the same with workers that never spin before they sleep", .preemptions = 1,
+           .spins_max = 0) {
+  RunFamily();
+}
+MODEL_TEST("B8: the same with workers that spin once before they sleep", .preemptions = 1,
+           .spins_max = 1) {
+  RunFamily();
 }
 
 // A task that waits, unseen by the pool, for another one to have run. While a worker sleeps that
@@ -179,12 +203,86 @@ MODEL_TEST("B2: a task does not wait beside a worker that was not started", .pre
   Destroy(pool);
 }
 
-MODEL_TEST("B2: a child does not wait in its parent's deque beside a sleeping worker",
-           .preemptions = 1) {
+void ChildBesideSleeper() {
   Rendezvous rendezvous;
   rendezvous.pool = Create(2, POOL_FOREVER, 2, nullptr);
   MODEL_CHECK(pool_submit(rendezvous.pool, &Rendezvous::SubmitAndAwait, &rendezvous) == POOL_OK);
   Destroy(rendezvous.pool);
+}
+
+MODEL_TEST("B2: a child does not wait in its parent's deque beside a sleeping worker",
+           .preemptions = 1) {
+  ChildBesideSleeper();
+}
+MODEL_TEST("B8: the same with workers that never spin before they sleep", .preemptions = 1,
+           .spins_max = 0) {
+  ChildBesideSleeper();
+}
+MODEL_TEST("B8: the same with workers that spin once before they sleep", .preemptions = 1,
+           .spins_max = 1) {
+  ChildBesideSleeper();
+}
+
+// A task with two children in its frame.
+struct Forking {
+  int runs[2] = {};
+
+  static int32_t Child(void* arg, pool_ctx_t*) {
+    ++*static_cast<int*>(arg);
+    return 0;
+  }
+  static int32_t Run(void* arg, pool_ctx_t* ctx) {
+    auto* self = static_cast<Forking*>(arg);
+    pool_fork_t forks[2];
+    for (int i = 0; i < 2; ++i) pool_ctx_fork(ctx, &forks[i], &Child, &self->runs[i]);
+    for (int i = 1; i >= 0; --i) MODEL_CHECK(pool_ctx_join(ctx, &forks[i], nullptr) == POOL_OK);
+    MODEL_CHECK(self->runs[0] == 1 && self->runs[1] == 1);
+    return 0;
+  }
+  pool_ticket_t Submit(pool_t pool) {
+    pool_task_t task;
+    MODEL_CHECK(pool_task_init(&task, sizeof(task)) == POOL_OK);
+    task.run = &Run;
+    task.arg = this;
+    pool_ticket_t ticket = 0;
+    MODEL_CHECK(pool_submit_task(pool, &task, &ticket) == POOL_OK);
+    return ticket;
+  }
+};
+
+void ForkAndJoin() {
+  const pool_t pool = Create(2, POOL_FOREVER, 2);
+  Forking parent;
+  const pool_ticket_t ticket = parent.Submit(pool);
+  MODEL_CHECK(pool_wait(ticket, 0, POOL_FOREVER, nullptr, 0) == POOL_OK);
+  MODEL_CHECK(pool_ticket_release(ticket) == POOL_OK);
+  Destroy(pool);
+}
+
+MODEL_TEST("B17: a join ends when the fork does, whoever ran it", .preemptions = 1) {
+  ForkAndJoin();
+}
+MODEL_TEST("B8: the same with workers that never spin before they sleep", .preemptions = 1,
+           .spins_max = 0) {
+  ForkAndJoin();
+}
+MODEL_TEST("B8: the same with workers that spin once before they sleep", .preemptions = 1,
+           .spins_max = 1) {
+  ForkAndJoin();
+}
+
+MODEL_TEST("a running task joins its forks while the pool is paused, also those a thief has",
+           .preemptions = 1, .spins_max = 1) {
+  const pool_t pool = Create(2, POOL_FOREVER, 2);
+  Forking parent;
+  const pool_ticket_t ticket = parent.Submit(pool);
+  MODEL_CHECK(pool_pause(pool) == POOL_OK);
+  const pool_status_t cancelled = pool_cancel(ticket);
+  if (cancelled != POOL_OK) {
+    MODEL_CHECK(pool_wait(ticket, 0, POOL_FOREVER, nullptr, 0) == POOL_OK);
+  }
+  MODEL_CHECK(pool_ticket_release(ticket) == POOL_OK);
+  Destroy(pool);
 }
 
 MODEL_TEST("B10: destroy at any moment of two starting workers ends them", .preemptions = 1) {
@@ -579,6 +677,32 @@ MODEL_TEST("a removed hook has stopped on the worker that started it, and is not
   Destroy(pool);
 }
 
+struct HookedJob {
+  HookUser user;
+  bool started_first = false;
+
+  static int32_t Run(void* arg, pool_ctx_t*) {
+    auto* job = static_cast<HookedJob*>(arg);
+    job->started_first = job->user.starts == 1;
+    return 0;
+  }
+};
+
+MODEL_TEST("a task submitted after a hook was added runs on a worker that has run its start",
+           .preemptions = 1) {
+  const pool_t pool = Create(1, POOL_FOREVER, 1, nullptr);
+  HookedJob job;
+  Job before;
+  before.Submit(pool);
+  uint64_t id = 0;
+  MODEL_CHECK(pool_hook_add(pool, &HookUser::Start, &HookUser::Stop, &job.user, &id) == POOL_OK);
+  MODEL_CHECK(pool_submit(pool, &HookedJob::Run, &job) == POOL_OK);
+  MODEL_CHECK(pool_wait_idle(pool, POOL_FOREVER) == POOL_OK);
+  MODEL_CHECK(job.started_first);
+  Destroy(pool);
+  MODEL_CHECK(job.user.stops == 1);
+}
+
 MODEL_TEST("a paused pool runs its task when it is resumed", .preemptions = 1) {
   const pool_t pool = Create(1, POOL_FOREVER, 1);
   Job job;
@@ -589,6 +713,21 @@ MODEL_TEST("a paused pool runs its task when it is resumed", .preemptions = 1) {
   MODEL_CHECK(pool_wait_idle(pool, POOL_FOREVER) == POOL_OK);
   job.CheckRan();
   Destroy(pool);
+}
+
+MODEL_TEST("a task submitted to a paused pool does not start before the pool is resumed",
+           .preemptions = 1) {
+  const pool_t pool = Create(1, POOL_FOREVER, 1, nullptr);
+  Job before;
+  before.Submit(pool);
+  MODEL_CHECK(pool_pause(pool) == POOL_OK);
+  Job job;
+  job.Submit(pool);
+  SleepNs(1'000'000'000);
+  MODEL_CHECK(job.runs == 0);
+  MODEL_CHECK(pool_resume(pool) == POOL_OK);
+  Destroy(pool);
+  MODEL_CHECK(before.runs == 1 && job.runs == 1);
 }
 
 MODEL_TEST("a submit that waits for room goes on when a task starts", .preemptions = 1) {
