@@ -138,6 +138,20 @@ MODEL_TEST(
   MODEL_CHECK(items.Taken() == 5);
 }
 
+MODEL_TEST(
+    "A8: an index to which the owner comes back by popping is not taken for what it was before") {
+  WorkDeque<2> deque;
+  Items items;
+  Thread thief([&] { (void)Steal(deque, items); });
+  Slot slot;
+  for (int id = 0; id < 3; ++id) {
+    MODEL_CHECK(deque.TryPush(items.Make(id)));
+    if (deque.TryPop(&slot)) items.Take(slot);
+  }
+  thief.Join();
+  MODEL_CHECK(items.Taken() == 3);
+}
+
 MODEL_TEST("A11: a cell is not written again before the thief that takes it has read it") {
   WorkDeque<1> deque;
   Items items;

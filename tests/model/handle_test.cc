@@ -138,6 +138,28 @@ MODEL_TEST("an object used while doomed is not disposed of meanwhile", .preempti
   UseAgainstEnd(&UseWhileDoomed);
 }
 
+MODEL_TEST("A8: no way back to a free place of the table brings an earlier handle back", .preemptions = 2,
+           .stale_reads = 1) {
+  HandleTable& table = Table();
+  Object first;
+  const uint64_t handle = table.Insert(&first);
+  Thread other([&] {
+    // Kept and given back, or ended: whichever it is, the next use of the place shows another number.
+    if (UseWhileDoomed(table, handle)) (void)UseWithReference(table, handle);
+  });
+  End(table, handle);
+  Object second;
+  const uint64_t next = table.Insert(&second);
+  End(table, next);
+  Object third;
+  const uint64_t last = table.Insert(&third);
+  other.Join();
+  MODEL_CHECK(handle != next && next != last && handle != last);
+  MODEL_CHECK(!UseWithReference(table, handle));
+  MODEL_CHECK(!UseInSection(table, next));
+  MODEL_CHECK(UseWithReference(table, last));
+}
+
 MODEL_TEST("who waits for the only reference is ordered after all other uses", .preemptions = 2) {
   HandleTable& table = Table();
   Object object;

@@ -252,32 +252,52 @@ MODEL_TEST("the explorer finds an addition that a load and a store lose", .finds
   MODEL_CHECK(sum.load(kRelaxed) == 2);
 }
 
-// A sleeper and a waker with a store and a load each (Dekker); the fence decides.
-template <typename Fence>
-void SleepAndWake(Fence fence) {
+// A sleeper and a waker with a store and a load each (Dekker); the fences decide.
+template <typename Fence, typename WakerFence>
+void SleepAndWake(Fence fence, WakerFence waker_fence, std::memory_order load_order = kRelaxed) {
   Atomic<uint32_t> asleep{0};
   Atomic<uint32_t> word{0};
   Atomic<uint32_t> work{0};
   Thread sleeper([&] {
     asleep.store(1, kRelaxed);
     fence();
-    if (work.load(kRelaxed) == 0) (void)FutexWait(word, 0, kNever);
+    if (work.load(load_order) == 0) (void)FutexWait(word, 0, kNever);
   });
   work.store(1, kRelaxed);
-  fence();
-  if (asleep.load(kRelaxed) == 1) {
+  waker_fence();
+  if (asleep.load(load_order) == 1) {
     word.store(1, kRelaxed);
     FutexWake(word, 1);
   }
   sleeper.Join();
 }
 
-MODEL_TEST("a wake-up with fences on both sides is never lost", .spurious = 1) {
-  SleepAndWake([] { FullFence(); });
+MODEL_TEST("B7: a wake-up with fences on both sides is never lost", .spurious = 1) {
+  SleepAndWake([] { FullFence(); }, [] { FullFence(); });
 }
-
-MODEL_TEST("the explorer finds the wake-up that is lost without fences", .finds = "lost wake-up") {
-  SleepAndWake(Nothing);
+MODEL_TEST("B7: a wake-up with a light fence at the waker and a heavy one at the sleeper is never lost",
+           .spurious = 1) {
+  SleepAndWake([] { HeavyFence(); }, [] { LightFence(); });
+}
+MODEL_TEST("B7: the explorer finds the wake-up that is lost without fences",
+           .finds = "lost wake-up") {
+  SleepAndWake(Nothing, Nothing);
+}
+MODEL_TEST("B7: the explorer finds the wake-up that is lost without the waker's fence",
+           .finds = "lost wake-up") {
+  SleepAndWake([] { FullFence(); }, Nothing);
+}
+MODEL_TEST("B7: the explorer finds the wake-up that is lost without the sleeper's fence",
+           .finds = "lost wake-up") {
+  SleepAndWake(Nothing, [] { FullFence(); });
+}
+MODEL_TEST("B7: the explorer finds the wake-up that is lost with a light fence on both sides",
+           .finds = "lost wake-up") {
+  SleepAndWake([] { LightFence(); }, [] { LightFence(); });
+}
+MODEL_TEST("B7: the explorer finds the wake-up that seq_cst loads alone lose",
+           .finds = "lost wake-up") {
+  SleepAndWake(Nothing, Nothing, kSeqCst);
 }
 
 MODEL_TEST("the explorer finds a sleeper that no wake-up needs", .spurious = 1,
