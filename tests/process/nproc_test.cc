@@ -16,7 +16,8 @@
 namespace workpool_test {
 namespace {
 
-constexpr uid_t kUnusedUser = 61'234;
+// Users whom nobody has, another one for each test: threads of tests that run beside it do not count.
+constexpr uid_t kUnusedUsers = 1'000'000'000;
 
 // Threads in the system of this user, as RLIMIT_NPROC counts them.
 rlim_t ThreadsOfUser() {
@@ -40,8 +41,9 @@ rlim_t ThreadsOfUser() {
 void AllowOnlyMoreThreads(rlim_t more) {
   if (geteuid() == 0) {
     EXPECT(setgroups(0, nullptr) == 0);
-    EXPECT(setgid(kUnusedUser) == 0);
-    EXPECT(setuid(kUnusedUser) == 0);
+    const auto user = kUnusedUsers + static_cast<uid_t>(getpid());
+    EXPECT(setgid(user) == 0);
+    EXPECT(setuid(user) == 0);
   }
   const rlim_t wanted = ThreadsOfUser() + more;
   const rlimit limit{wanted, wanted};
@@ -55,7 +57,7 @@ struct Warnings {
   }
 };
 
-TEST_CASE("E3: a pool that may not have all its threads works with fewer and says so", "[nproc]") {
+TEST_CASE("E3: a pool that may not have all its threads works with fewer and says so", "[nproc][serial]") {
   const ChildEnd end = RunChild([] {
     AllowOnlyMoreThreads(2);
     Warnings warnings;
@@ -85,7 +87,7 @@ TEST_CASE("E3: a pool that may not have all its threads works with fewer and say
   CHECK(end.ExitedWith(0));
 }
 
-TEST_CASE("E3: waits inside tasks finish though no stand-in may be had", "[nproc]") {
+TEST_CASE("E3: waits inside tasks finish though no stand-in may be had", "[nproc][serial]") {
   const ChildEnd end = RunChild([] {
     AllowOnlyMoreThreads(1);
     ScopedPool pool(4);
@@ -110,7 +112,7 @@ TEST_CASE("E3: waits inside tasks finish though no stand-in may be had", "[nproc
 }
 
 TEST_CASE("E2: where no thread at all may be had, create works, submit is refused, prestart too",
-          "[nproc]") {
+          "[nproc][serial]") {
   const ChildEnd end = RunChild([] {
     AllowOnlyMoreThreads(0);
     ScopedPool pool(4);
