@@ -77,11 +77,16 @@ int StartThread(const ThreadOptions& options, void (*body)(void*), void* arg, Th
   cpu_set_t cpus;
   std::memcpy(&cpus, options.cpus.bits, sizeof(cpus));
   // The main thread's id is the process id.
-  const bool have_cpus = options.own_cpus || sched_getaffinity(getpid(), sizeof(cpus), &cpus) == 0;
+  bool set_cpus = options.own_cpus || sched_getaffinity(getpid(), sizeof(cpus), &cpus) == 0;
+  // What the thread inherits anyway need not be set, which would make it wait for its creator.
+  cpu_set_t inherited;
+  if (set_cpus && sched_getaffinity(0, sizeof(inherited), &inherited) == 0) {
+    set_cpus = !CPU_EQUAL(&cpus, &inherited);
+  }
   pthread_t thread;
-  int error = CreateWithAttributes(options, have_cpus ? &cpus : nullptr, info, &thread);
+  int error = CreateWithAttributes(options, set_cpus ? &cpus : nullptr, info, &thread);
   // EINVAL: the CPUs of the process changed under us; better on the creator's CPUs than not at all.
-  if (error == EINVAL && have_cpus) error = CreateWithAttributes(options, nullptr, info, &thread);
+  if (error == EINVAL && set_cpus) error = CreateWithAttributes(options, nullptr, info, &thread);
   if (error != 0) {
     FreeBytes(info, sizeof(StartInfo));
     return error;
