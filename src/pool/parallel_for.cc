@@ -17,9 +17,10 @@
 namespace workpool {
 namespace {
 
-// A piece is this part of an equal share of what is left: small enough that uneven bodies even out, large enough
-// that a loop of a million takes a few hundred claims.
-constexpr uint64_t kPiecesPerShare = 8;
+// A piece is this part of an equal share of what is left: small enough that uneven bodies even out.
+constexpr uint64_t kPiecesPerShare = 4;
+// And never less than this part of an equal share of the whole: a claim moves a cache line between CPUs.
+constexpr uint64_t kPiecesMax = 256;
 // The caller looks so often whether the last helper is done before it sleeps: bodies are mostly short.
 constexpr int kEndSpins = 500;
 
@@ -32,6 +33,7 @@ class Loop : public Entry {
         caller_(caller),
         end_(end),
         unit_(std::max<uint64_t>(grain, 1)),
+        least_(std::max<uint64_t>((end - begin) / (uint64_t{participants} * kPiecesMax), 1)),
         exact_(grain != 0),
         participants_(participants),
         body_(body),
@@ -121,6 +123,7 @@ class Loop : public Entry {
       if (next >= end_) return false;
       const uint64_t left = end_ - next;
       uint64_t piece = left / (kPiecesPerShare * participants_);
+      piece = std::max(piece, least_);
       piece = std::max(piece - piece % unit_, unit_);
       piece = std::min(piece, left);
       if (next_.compare_exchange_weak(next, next + piece, kRelaxed, kRelaxed)) {
@@ -176,6 +179,7 @@ class Loop : public Entry {
   Frame* const caller_;  // whose request to stop the bodies share, or nullptr; it outlives them
   const uint64_t end_;
   const uint64_t unit_;
+  const uint64_t least_;  // of a piece
   const bool exact_;
   const uint32_t participants_;
   const RangeFn body_;
