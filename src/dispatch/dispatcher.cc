@@ -45,6 +45,8 @@ Dispatcher::PushResult Dispatcher::Push(const Slot* slots, uint32_t count, uint3
       if (admitted == 0) return {0, POOL_E_FULL};
     }
   }
+  // A large array goes to the shorter of two queues, so that its takers do not all want the same lock.
+  if (count >= kBatchMax && queues_[(hint + 1) & mask_].Size() < queues_[hint & mask_].Size()) ++hint;
   InjectionQueue* queue = &LockOne(hint);
   if (!limit_.exact() && admission == Admission::kLimited) {
     admitted = limit_.Draw(*queue, count);
@@ -73,10 +75,22 @@ uint32_t Dispatcher::Take(Slot* out, uint32_t max, uint32_t hint,
     const uint32_t taken =
         queue.Take(out, static_cast<uint32_t>(std::min<uint64_t>(std::max<uint64_t>(share, 1), max)));
     if (taken > 0) limit_.Left(queue, taken);
+    InjectionQueue::Block* surplus = queue.DetachSurplus();
     queue.Unlock();
+    if (surplus != nullptr) [[unlikely]] InjectionQueue::FreeBlocks(surplus);
     if (taken > 0) return taken;
   }
   return 0;
+}
+
+void Dispatcher::GiveBackMemory() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  for (uint32_t i = 0; i < count_; ++i) {
+    InjectionQueue& queue = queues_[i];
+    if (!queue.HasBacklogMemory() || !queue.TryLock()) continue;
+    InjectionQueue::Block* surplus = queue.DetachBacklog();
+    queue.Unlock();
+    InjectionQueue::FreeBlocks(surplus);
+  }
 }
 
 bool Dispatcher::HasTasks() const {

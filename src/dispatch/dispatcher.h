@@ -43,6 +43,8 @@ class Dispatcher {
 
   // Moves a batch to out: a fair share among sharers of what one queue holds, at most max.
   [[nodiscard]] uint32_t Take(Slot* out, uint32_t max, uint32_t hint, uint32_t sharers);
+  // A burst is over.
+  void GiveBackMemory();
 
   [[nodiscard]] bool HasTasks() const;
   [[nodiscard]] uint64_t SubmittedCount() const;

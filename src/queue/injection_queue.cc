@@ -8,10 +8,12 @@
 namespace workpool {
 namespace {
 
-// The first block serves a pool that never has a backlog; the large ones come straight from the kernel and
-// go back to it (base/memory.h).
-constexpr size_t kSmallBytes = 4096;
-constexpr size_t kLargeBytes = 64 * 1024;
+// The first block serves a pool that never has a backlog, the second one a small burst. Then blocks grow, so that a
+// large backlog asks the kernel seldom (base/memory.h).
+constexpr size_t kFirstBytes = 4096;
+constexpr size_t kSecondBytes = 64 * 1024;
+constexpr size_t kLargestBytes = 1024 * 1024;
+constexpr size_t kGrowth = 4;
 
 }  // namespace
 
@@ -29,25 +31,62 @@ struct InjectionQueue::Block {
     block->capacity = static_cast<uint32_t>((bytes - offsetof(Block, slots)) / sizeof(Slot));
     return block;
   }
-  static void Free(Block* block) {
-    if (block != nullptr) FreeBytes(block, block->bytes);
-  }
 };
 
 InjectionQueue::~InjectionQueue() {
-  for (Block* block = head_; block != nullptr;) {
-    Block* next = block->next;
-    Block::Free(block);
-    block = next;
+  FreeBlocks(head_);
+  FreeBlocks(spare_);
+}
+
+void InjectionQueue::FreeBlocks(Block* blocks) {
+  while (blocks != nullptr) {
+    Block* next = blocks->next;
+    FreeBytes(blocks, blocks->bytes);
+    blocks = next;
   }
-  Block::Free(spare_);
+}
+
+InjectionQueue::Block* InjectionQueue::DetachSpares(uint32_t keep) {
+  uint32_t spares = spares_.load(kRelaxed);
+  if (spares <= keep) return nullptr;
+  // The newest, which are the largest.
+  Block* surplus = nullptr;
+  for (; spares > keep; --spares) {
+    Block* block = spare_;
+    spare_ = block->next;
+    block->next = surplus;
+    surplus = block;
+  }
+  spares_.store(spares, kRelaxed);
+  return surplus;
+}
+
+InjectionQueue::Block* InjectionQueue::DetachBacklog() {
+  if (Size() != 0) return nullptr;
+  if (head_ != nullptr) Retire(head_);
+  head_ = tail_ = nullptr;
+  tail_index_ = tail_capacity_ = 0;
+  return DetachSpares(kSparesIdle);
+}
+
+void InjectionQueue::Retire(Block* block) {
+  block->next = spare_;
+  spare_ = block;
+  spares_.store(spares_.load(kRelaxed) + 1, kRelaxed);
+  --used_;
 }
 
 bool InjectionQueue::AddBlock() {
   Block* block = spare_;
-  spare_ = nullptr;
-  if (block == nullptr) block = Block::Make(tail_ == nullptr ? kSmallBytes : kLargeBytes);
-  if (block == nullptr) return false;
+  if (block != nullptr) {
+    spare_ = block->next;
+    spares_.store(spares_.load(kRelaxed) - 1, kRelaxed);
+  } else {
+    block = Block::Make(tail_ == nullptr ? kFirstBytes
+                                         : std::clamp(kGrowth * tail_->bytes, kSecondBytes, kLargestBytes));
+    if (block == nullptr) return false;
+  }
+  ++used_;
   block->next = nullptr;
   if (tail_ == nullptr) {
     head_ = block;
@@ -86,11 +125,7 @@ uint32_t InjectionQueue::Take(Slot* out, uint32_t max) {
       Block* empty = head_;
       head_ = head_->next;
       head_index_ = 0;
-      if (spare_ == nullptr && empty->bytes == kLargeBytes) {
-        spare_ = empty;
-      } else {
-        Block::Free(empty);
-      }
+      Retire(empty);
     }
     const uint32_t end = head_ == tail_ ? tail_index_ : head_->capacity;
     const uint32_t n = std::min(wanted - taken, end - head_index_);

@@ -1,8 +1,8 @@
 // InjectionQueue: a FIFO of tasks, fed from any thread and taken in batches. A pool has several ("stripes");
 // a thread that finds one locked turns to the next, so the lock is seldom waited for.
 // Threads:   all, any thread.
-// Memory:    slots lie in blocks that are given back when the queue runs empty, all but two: the small first one
-//            and one large one, so that a queue that fills and empties quickly does not allocate.
+// Memory:    slots lie in blocks. Empty ones stay for reuse, at most about as many as are in use; when the pool runs out
+//            of tasks all but the two smallest are given back.
 #pragma once
 
 #include <cstdint>
@@ -41,6 +41,16 @@ class alignas(kCacheLine) InjectionQueue {
   // Moves at most max of the oldest to out; returns how many.
   [[nodiscard]] uint32_t Take(Slot* out, uint32_t max) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // Empty blocks stay for reuse until somebody detaches them, and frees them after the unlock.
+  struct Block;
+  // While there is work: what is beyond four and as many as are in use.
+  [[nodiscard]] Block* DetachSurplus() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return DetachSpares(used_ + 4); }
+  // A burst is over: all that an empty queue does not need.
+  [[nodiscard]] Block* DetachBacklog() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  static void FreeBlocks(Block* blocks);
+  // It holds more than an idle queue needs. Without the lock: good for deciding whether to lock.
+  [[nodiscard]] bool HasBacklogMemory() const { return spares_.load(kRelaxed) > kSparesIdle; }
+
   // Exact under the lock or when nobody is inside; otherwise good for deciding whether to lock.
   [[nodiscard]] uint64_t Size() const {
     // taken first: it never passes pushed.
@@ -63,8 +73,10 @@ class alignas(kCacheLine) InjectionQueue {
   }
 
  private:
-  struct Block;
+  static constexpr uint32_t kSparesIdle = 2;
 
+  void Retire(Block* block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  [[nodiscard]] Block* DetachSpares(uint32_t keep) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool AddBlock() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   SpinLock mu_;
@@ -75,7 +87,9 @@ class alignas(kCacheLine) InjectionQueue {
   uint64_t allowed_ ABSL_GUARDED_BY(mu_) = 0;
   Block* head_ ABSL_GUARDED_BY(mu_) = nullptr;  // oldest; taken from
   Block* tail_ ABSL_GUARDED_BY(mu_) = nullptr;  // newest; pushed to
-  Block* spare_ ABSL_GUARDED_BY(mu_) = nullptr;
+  Block* spare_ ABSL_GUARDED_BY(mu_) = nullptr;  // empty ones
+  Atomic<uint32_t> spares_{0};
+  uint32_t used_ ABSL_GUARDED_BY(mu_) = 0;  // blocks from head to tail
   uint32_t head_index_ ABSL_GUARDED_BY(mu_) = 0;
   uint32_t tail_index_ ABSL_GUARDED_BY(mu_) = 0;
   // Of the newest block.

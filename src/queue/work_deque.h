@@ -1,9 +1,9 @@
 // WorkDeque holds one worker's ready tasks. Its owner pushes and pops at the bottom (newest first, still
 // in cache); other workers steal at the top (oldest first, so work spreads).
-// Threads:   TryPush, TryPushBatch, TryPop: the owner.  TrySteal, SizeApprox: any thread.  No call blocks.
+// Threads:   TryPush, TryPushBatch, PushReversed, TryPop, TakeOldest: the owner.  TrySteal, SizeApprox: any thread.  No call blocks.
 // Invariant: 0 <= bottom - top <= kCapacity, except inside TryPop, where bottom may be top - 1. Indices are
 //            64 bits and never reused, so no index can come round while a thief looks at it.
-// The ring does not grow: a full one refuses, and the task goes to an injection queue, where whole batches
+// The ring does not grow: a full one refuses, and its older half goes to an injection queue, where whole batches
 // can be claimed. So there is no buffer to swap under a thief, and none to reclaim.
 // Origin:    Chase and Lev, SPAA 2005; orders after Le, Pop, Cohen and Zappa Nardelli, PPoPP 2013.
 // Proof:     README.md.
@@ -124,6 +124,19 @@ class WorkDeque {
     if (!top_.compare_exchange_strong(top, top + 1, kSeqCst, kRelaxed)) return StealResult::kLost;
     *out = slot;
     return StealResult::kTaken;
+  }
+
+  // Owner. Moves its count oldest tasks, or what there is, to out, oldest first; returns how many. 0 also if a thief
+  // came between, so that there is room.
+  [[nodiscard]] size_t TakeOldest(Slot* out, size_t count) {
+    // relaxed: if a thief has moved it the compare-exchange fails.
+    uint64_t top = top_.load(kRelaxed);
+    const auto size = static_cast<size_t>(bottom_.load(kRelaxed) - top);
+    if (count > size) count = size;
+    for (size_t i = 0; i < count; ++i) out[i] = Read(top + i);
+    // seq_cst as in TrySteal. One claim for all of them is the owner's privilege: nobody else pops meanwhile.
+    if (!top_.compare_exchange_strong(top, top + count, kSeqCst, kRelaxed)) return 0;
+    return count;
   }
 
   [[nodiscard]] size_t SizeApprox() const {

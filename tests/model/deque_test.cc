@@ -152,6 +152,41 @@ MODEL_TEST(
   MODEL_CHECK(items.Taken() == 3);
 }
 
+MODEL_TEST("A2: an owner that takes its two oldest tasks at once and a thief take each exactly once") {
+  WorkDeque<4> deque;
+  Items items;
+  Thread thief([&] {
+    (void)Steal(deque, items);
+    (void)Steal(deque, items);
+  });
+  for (int id = 0; id < 3; ++id) MODEL_CHECK(deque.TryPush(items.Make(id)));
+  Slot oldest[2];
+  const size_t count = deque.TakeOldest(oldest, 2);
+  for (size_t i = 0; i < count; ++i) items.Take(oldest[i]);
+  MODEL_CHECK(deque.TryPush(items.Make(3)));
+  PopAll(deque, items);
+  thief.Join();
+  MODEL_CHECK(items.Taken() == 4);
+}
+
+MODEL_TEST("A11: cells whose tasks the owner took at once are not read as they are written again") {
+  WorkDeque<2> deque;
+  Items items;
+  Thread thief([&] { (void)Steal(deque, items); });
+  MODEL_CHECK(deque.TryPush(items.Make(0)));
+  MODEL_CHECK(deque.TryPush(items.Make(1)));
+  Slot oldest[2];
+  const size_t count = deque.TakeOldest(oldest, 2);
+  for (size_t i = 0; i < count; ++i) items.Take(oldest[i]);
+  for (int id = 2; id < 4; ++id) {
+    const Slot slot = items.Make(id);
+    if (!deque.TryPush(slot)) items.Take(slot);
+  }
+  PopAll(deque, items);
+  thief.Join();
+  MODEL_CHECK(items.Taken() == 4);
+}
+
 MODEL_TEST("A11: a cell is not written again before the thief that takes it has read it") {
   WorkDeque<1> deque;
   Items items;
