@@ -29,6 +29,8 @@ class Census {
   static constexpr uint64_t kStop = uint64_t{1} << 61;           // workers without a task end
   static constexpr uint64_t kStartFailed = uint64_t{1} << 62;    // a thread could not be started: try again
 
+  static constexpr uint64_t kStopWhenIdle = uint64_t{1} << 63;   // the same once nothing runs: no more tasks can come
+
   constexpr explicit Census(uint64_t word) : word_(word) {}
 
   constexpr uint64_t word() const { return word_; }
@@ -42,8 +44,10 @@ class Census {
   constexpr uint32_t up() const { return live() - parked(); }
   constexpr bool HasSurplus() const { return up() > ceiling(); }
 
-  // A waiting task needs somebody: nobody looks for work, and one could be woken or started.
-  constexpr bool NeedsHelp() const { return searching() == 0 && up() < ceiling() && !has(kPaused); }
+  // A waiting task needs somebody: no more than searchers look for work, and one could be woken or started.
+  constexpr bool NeedsHelp(uint32_t searchers = 0) const {
+    return searching() <= searchers && up() < ceiling() && !has(kPaused);
+  }
 
  private:
   constexpr uint32_t Field(int shift) const {

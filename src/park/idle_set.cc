@@ -5,12 +5,12 @@
 
 namespace workpool {
 
-bool IdleSet::TryReserveStart(bool forced) {
+bool IdleSet::TryReserveStart(bool forced, uint32_t searchers) {
   uint64_t word = word_.load(kRelaxed);
   for (;;) {
     const Census census(word);
     const bool wanted = forced ? census.live() < census.ceiling()
-                               : census.NeedsHelp() && census.parked() == 0;
+                               : census.NeedsHelp(searchers) && census.parked() == 0;
     if (!wanted) return false;
     if (word_.compare_exchange_weak(word, word + Census::kLiveOne + Census::kSearchingOne, kSeqCst,
                                     kRelaxed)) {
@@ -85,11 +85,11 @@ void IdleSet::Wake(Parker& worker) {
   FutexWake(worker.token, 1);
 }
 
-bool IdleSet::WakeOne() {
+bool IdleSet::WakeOne(uint32_t searchers) {
   Parker* worker;
   {
     MutexLock lock(mu_);
-    if (Load().searching() > 0) return true;
+    if (Load().searching() > searchers) return true;
     if (newest_ == nullptr) return false;
     worker = newest_;
     Remove(*worker);

@@ -1,7 +1,7 @@
 // IdleSet knows which workers sleep and keeps the census. Sleepers are woken newest first (still warm; the
-// oldest can expire), one at a time: whoever is woken wakes the next if there is more to do. At most one
-// worker searches; while one does, nobody is woken, because it promises to look everywhere once more before it
-// sleeps.
+// oldest can expire), one at a time: whoever is woken wakes the next if there is more to do, or a few where many
+// wait inside tasks. While a worker searches, submits wake nobody, because it promises to look everywhere once more
+// before it sleeps.
 //
 // A worker goes to sleep in three steps, and a task that is queued before the last one is never missed:
 //   Announce     it is in the set and no longer searching; then a fence;
@@ -71,7 +71,7 @@ class IdleSet {
 
   // Counts one more live, searching worker, to be started by the caller, or given back by AbandonStart. Forced: if
   // fewer live than the ceiling; else only if a waiting task needs one and nobody can be woken.
-  [[nodiscard]] bool TryReserveStart(bool forced);
+  [[nodiscard]] bool TryReserveStart(bool forced, uint32_t searchers = 0);
   void AbandonStart() { word_.fetch_sub(Census::kLiveOne + Census::kSearchingOne, kSeqCst); }
 
   // A worker ends that is neither parked nor searching.
@@ -95,8 +95,8 @@ class IdleSet {
   // The worker expires at deadline_ns only while more than keep live.
   [[nodiscard]] SleepResult Sleep(Parker& worker, uint64_t deadline_ns, const Atomic<uint32_t>& keep);
 
-  // Wakes the newest sleeper unless somebody searches. False: there was neither.
-  bool WakeOne();
+  // Wakes the newest sleeper unless more than searchers search. False: there was neither.
+  bool WakeOne(uint32_t searchers = 0);
   void WakeAll();
 
   [[nodiscard]] uint64_t Wakes() const { return wakes_.Read(); }

@@ -138,8 +138,9 @@ Status CheckOptions(const pool_options_t& in, PoolOptions* out) {
                          : in.keep_alive_ns < 0 ? kNever
                                                 : static_cast<uint64_t>(in.keep_alive_ns);
   engine.queue_limit = in.queue_limit != 0 ? in.queue_limit : kQueueLimitDefault;
+  engine.cpus = ProcessCpus();
   // Two queues for each CPU: a submitter that finds one locked finds the next free.
-  engine.queues = std::min(std::bit_ceil(2 * ProcessCpus()), kQueuesMax);
+  engine.queues = std::min(std::bit_ceil(2 * engine.cpus), kQueuesMax);
   engine.drop = in.drop;
   engine.terminate_on_exception = in.on_exception == POOL_EXC_TERMINATE;
   engine.thread.stack_bytes =

@@ -22,6 +22,7 @@ struct EngineOptions {
   uint32_t workers_limit;
   uint64_t keep_alive_ns;  // kNever: workers do not expire
   uint64_t queue_limit;
+  uint32_t cpus;
   uint32_t queues;         // injection queues, a power of two
   DropFn drop;
   bool terminate_on_exception;

@@ -6,10 +6,6 @@
 namespace workpool {
 namespace {
 
-// How often a searcher goes round again before it sleeps. A round over a few empty queues is about 50 ns, so this is
-// two to three microseconds, the price of a futex wake-up.
-constexpr int kSearchRounds = 32;
-
 }  // namespace
 
 bool Worker::FindTask(Slot* out) {
@@ -56,7 +52,7 @@ bool Worker::Search(Slot* out) {
   for (int round = 0;; ++round) {
     if (engine_.idle.Load().has(Census::kPaused)) return false;
     if (TakeBatch(out) || StealRound(out)) return true;
-    if (round == SpinRounds(kSearchRounds)) return false;
+    if (round >= SpinRounds(rounds_)) return false;
     SpinPause();
   }
 }

@@ -15,6 +15,12 @@
 #include "worker/run_task.h"
 
 namespace workpool {
+namespace {
+
+// A sleep shorter than this was not worth its wake-up.
+constexpr uint64_t kShortSleepNs = 20'000;
+
+}  // namespace
 
 Worker::Worker(Engine& engine, uint32_t index)
     : engine_(engine),
@@ -149,7 +155,7 @@ void Worker::BeginWork() {
   // No longer searching before the look at the queues; partner: the fence after a task is queued. Whoever saw
   // us searching left it to us to see his task and to find help for it.
   FullFence();
-  if (engine_.idle.Load().NeedsHelp() && engine_.HasTasks()) engine_.workers.Help();
+  engine_.workers.PassOn();
 }
 
 bool Worker::GoIdle() {
@@ -162,10 +168,11 @@ bool Worker::GoIdle() {
   const Census census = engine_.idle.Load();
   const bool work = !census.has(Census::kPaused) && census.up() < census.ceiling() && engine_.HasTasks();
   const bool hooks = engine_.hooks.epoch() != hooks_epoch_ && !closing_;
-  if (work || hooks || census.has(Census::kStop)) {
+  const bool stop = census.has(Census::kStop) || (census.has(Census::kStopWhenIdle) && engine_.IsIdle());
+  if (work || hooks || stop) {
     if (engine_.idle.Withdraw(parker)) {
       BeginSearch();
-      if (!work && census.has(Census::kStop)) {
+      if (!work && stop) {
         engine_.idle.EndSearch();
         engine_.idle.Leave();
         searching_ = false;
@@ -185,9 +192,14 @@ bool Worker::GoIdle() {
     }
   }
   counters.parks.Add();
+  engine_.dispatcher.GiveBackMemory();
+  const uint64_t sleep_ns = NowNs();
   if (engine_.idle.Sleep(parker, deadline_ns, engine_.workers.keep()) == SleepResult::kExpired) {
     return !Expired();
   }
+  // A longer search would have spared a short sleep; before a long one it only keeps a CPU from others, perhaps
+  // from the thread that has just been told of a result.
+  rounds_ = NowNs() - sleep_ns < kShortSleepNs ? kSearchRounds : 0;
   BeginSearch();
   return true;
 }
@@ -242,11 +254,29 @@ void Worker::EndByUnwind() {
 
 void Worker::Help() { engine_.workers.Help(); }
 
+// Moves the older half of the deque to an injection queue, from which others take whole batches.
+void Worker::Spill(Admission admission) {
+  Slot half[Deque::kCapacityMax / 2];
+  const size_t taken = deque_.TakeOldest(half, Deque::kCapacityMax / 2);
+  uint32_t count = 0;
+  for (size_t i = 0; i < taken; ++i) {
+    // A fork stays, so that its parent's join finds it.
+    if (IsFork(half[i])) {
+      (void)deque_.TryPush(half[i]);
+    } else {
+      half[count++] = half[i];
+    }
+  }
+  const uint32_t moved = count == 0 ? 0 : engine_.dispatcher.Push(half, count, index_, admission, false).accepted;
+  for (uint32_t i = moved; i < count; ++i) (void)deque_.TryPush(half[i]);
+}
+
 Status Worker::Submit(Slot slot, Admission admission) {
   const Census census = engine_.idle.Load();
   if (census.has(Census::kRefuseAll)) [[unlikely]] {
     return FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks");
   }
+  if (!deque_.HasRoom()) [[unlikely]] Spill(admission);
   if (deque_.HasRoom()) [[likely]] {
     if (engine_.exact_limit) {
       if (admission == Admission::kExempt) {

@@ -14,6 +14,9 @@ namespace {
 // After a refused thread start: 1 ms, doubling up to 32 ms, before the next try.
 constexpr uint64_t kStartPauseNs = 1'000'000;
 constexpr uint32_t kStartPauseDoublings = 5;
+// Where more than kCrowd workers for each CPU are up, one that finds work sees to so many others at once.
+constexpr uint32_t kFanOut = 4;
+constexpr uint32_t kCrowd = 2;
 // A caller that wants workers now tries for at most so long altogether.
 constexpr uint64_t kStartPatienceNs = 100'000'000;
 
@@ -67,8 +70,8 @@ bool WorkerSet::MayStartNow() const {
   return start_failures_in_a_row_.load(kRelaxed) == 0 || NowNs() >= start_again_ns_.load(kRelaxed);
 }
 
-WorkerSet::StartResult WorkerSet::StartOne(bool forced) {
-  if (!engine_.idle.TryReserveStart(forced)) return StartResult::kNotWanted;
+WorkerSet::StartResult WorkerSet::StartOne(bool forced, uint32_t searchers) {
+  if (!engine_.idle.TryReserveStart(forced, searchers)) return StartResult::kNotWanted;
   Worker* worker = TakeSlot();
   // Only where workers_limit leaves no slack: a worker that counts as gone still runs its stop hooks.
   const uint64_t deadline_ns = worker == nullptr ? NowNs() + kStartPatienceNs : 0;
@@ -110,12 +113,12 @@ void WorkerSet::LogRefusal() {
                     last_error_.load(kRelaxed), engine_.idle.Load().live());
 }
 
-void WorkerSet::Help() {
+void WorkerSet::Help(uint32_t searchers) {
   for (;;) {
     const Census census = engine_.idle.Load();
-    if (!census.NeedsHelp()) return;
+    if (!census.NeedsHelp(searchers)) return;
     if (census.parked() > 0) {
-      if (engine_.idle.WakeOne()) return;
+      if (engine_.idle.WakeOne(searchers)) return;
       continue;
     }
     const LoadSample sample{.now_ns = 0,
@@ -126,11 +129,21 @@ void WorkerSet::Help() {
                             .workers_min = keep_.load(kRelaxed),
                             .workers_max = census.ceiling()};
     if (engine_.decider(sample).workers <= census.live() || !MayStartNow()) return;
-    if (StartOne(false) == StartResult::kStarted) return;
+    if (StartOne(false, searchers) == StartResult::kStarted) return;
     // Not wanted: the census has changed. Failed: while we counted as searching others relied on us; if one has
     // gone to sleep meanwhile, it is the one to wake.
     FullFence();
     if (engine_.idle.Load().parked() == 0 || !engine_.HasTasks()) return;
+  }
+}
+
+void WorkerSet::PassOn() {
+  // One at a time mostly: a wake-up costs as much as a hundred short tasks. But where far more workers are up than there
+  // are CPUs, most of them wait inside tasks, so the queue will not empty by itself, and a chain would be slow.
+  const uint32_t at_once = engine_.idle.Load().up() > kCrowd * engine_.options.cpus ? kFanOut : 1;
+  for (uint32_t i = 0; i < at_once; ++i) {
+    if (!engine_.idle.Load().NeedsHelp(at_once - 1) || !engine_.HasTasks()) return;
+    Help(at_once - 1);
   }
 }
 

@@ -25,12 +25,14 @@ class WorkerSet {
 
   [[nodiscard]] bool Allocate();
 
-  // A task waits: wakes or starts one worker if the census says that this helps.
-  void Help();
+  // A task waits: wakes or starts one worker if the census says that this helps: no more than searchers search.
+  void Help(uint32_t searchers = 0);
+  // The caller no longer searches: sees to the tasks that still wait.
+  void PassOn();
 
   enum class StartResult { kStarted, kNotWanted, kFailed };
   // forced: up to the ceiling, whether a task waits or not.
-  StartResult StartOne(bool forced);
+  StartResult StartOne(bool forced, uint32_t searchers = 0);
   // Starts workers until count live, with short pauses where the system refuses for the moment (100 ms in all).
   // False: fewer could be started.
   [[nodiscard]] bool StartUpTo(uint32_t count);
