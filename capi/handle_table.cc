@@ -132,7 +132,7 @@ Status HandleTable::Doom(uint64_t handle, void** object) {
   return POOL_OK;
 }
 
-void HandleTable::Undoom(uint64_t handle) { Find(handle)->word.fetch_and(~kDoomed, kRelease); }
+void HandleTable::Undoom(uint64_t handle) { Find(handle)->word.fetch_and(~kDoomed, kRelaxed); }
 
 Status HandleTable::Remove(uint64_t handle) {
   Slot* slot = Find(handle);
@@ -140,8 +140,8 @@ Status HandleTable::Remove(uint64_t handle) {
   uint64_t word = slot->word.load(kRelaxed);
   do {
     if (!Names(word, handle)) return BadHandle(handle);
-    // seq_cst: the handle has ended before its sections are looked for.
-  } while (!slot->word.compare_exchange_weak(word, word & ~kAlive, kSeqCst, kRelaxed));
+    // relaxed: the fence in WaitUntilUnused orders it before the look for sections.
+  } while (!slot->word.compare_exchange_weak(word, word & ~kAlive, kRelaxed, kRelaxed));
   return POOL_OK;
 }
 

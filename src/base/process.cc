@@ -32,7 +32,7 @@ void WatchFork() {
   // Every caller does this before it publishes or uses a shared object, so that no two threads ever
   // disagree on how the fences pair.
   InitFences();
-  if (g_watching.exchange(true, kAcqRel)) return;
+  if (g_watching.exchange(true, kRelaxed)) return;
   // The library is never unloaded (-z,nodelete), so the handler stays valid. If there is no memory for
   // it, forks go unnoticed, as without this library.
   pthread_atfork(nullptr, nullptr, AfterForkInChild);

@@ -46,7 +46,7 @@ class PerProcess {
       if (seen != nullptr) fresh->value.Succeed(&seen->value);
     }
     // release: publishes *fresh.
-    if (current_.compare_exchange_strong(seen, fresh, kAcqRel, kAcquire)) return &fresh->value;
+    if (current_.compare_exchange_strong(seen, fresh, kRelease, kAcquire)) return &fresh->value;
     Delete(fresh);
     return &seen->value;  // another thread of this process was faster
   }

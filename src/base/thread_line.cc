@@ -34,11 +34,11 @@ ThreadLine* TakeOver(LineList& list, int32_t tid) {
     // A line with our own id was left by a dead thread: ids are unique among the living.
     const bool dead = owner_tid == tid || (probes++ < kProbes && !ThreadAlive(owner_tid));
     if (!dead) continue;
-    // acq_rel: the count makes two takers of one line disagree, so only one wins it, after all that its
-    // last owner did.
-    if (line->owner.compare_exchange_strong(owner, Owner((owner >> 32) + 1, tid), kAcqRel, kRelaxed)) {
-      // acq_rel: hands on what the last owner did in its sections to whoever looks at the new one's.
-      line->active.exchange(0, kAcqRel);
+    // The count makes two takers of one line disagree, so only one wins it. relaxed: the kernel orders all that its last
+    // owner did before the end of that thread.
+    if (line->owner.compare_exchange_strong(owner, Owner((owner >> 32) + 1, tid), kRelaxed, kRelaxed)) {
+      // An exchange, not a store: it hands on what the last owner released in its sections.
+      line->active.exchange(0, kRelaxed);
       return line;
     }
   }
@@ -64,7 +64,7 @@ ThreadLine* RegisterThread(Tls& tls) {
     line->next = list->head.load(kRelaxed);
     // release: publishes the line's fields; seq_cst is not needed, because a thread that is not yet in
     // the list is not inside any slot, and its first LineSection has its own fence.
-    while (!list->head.compare_exchange_weak(line->next, line, kAcqRel, kRelaxed)) {
+    while (!list->head.compare_exchange_weak(line->next, line, kRelease, kRelaxed)) {
     }
   }
   // In a forked child of a worker or of a running task: they belong to the parent.

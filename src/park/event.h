@@ -25,9 +25,8 @@ class Event {
     waiters_.fetch_add(1, kRelaxed);
     bool met;
     for (;;) {
-      // acquire: pairs with the release in Notify.
-      const uint32_t epoch = epoch_.load(kAcquire);
-      // The registration before the look at the condition; partner: the fence in Notify.
+      const uint32_t epoch = epoch_.load(kRelaxed);
+      // The registration before the look at the condition, and the epoch before it; partner: the fence in Notify.
       FullFence();
       met = condition();
       if (met) break;
@@ -45,7 +44,7 @@ class Event {
     // The condition before the look for waiters; partner: the fence in Await.
     FullFence();
     if (waiters_.load(kRelaxed) == 0) return;
-    epoch_.fetch_add(1, kRelease);
+    epoch_.fetch_add(1, kRelaxed);
     FutexWakeAll(epoch_);
   }
 

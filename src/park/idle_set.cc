@@ -12,7 +12,7 @@ bool IdleSet::TryReserveStart(bool forced, uint32_t searchers) {
     const bool wanted = forced ? census.live() < census.ceiling()
                                : census.NeedsHelp(searchers) && census.parked() == 0;
     if (!wanted) return false;
-    if (word_.compare_exchange_weak(word, word + Census::kLiveOne + Census::kSearchingOne, kSeqCst,
+    if (word_.compare_exchange_weak(word, word + Census::kLiveOne + Census::kSearchingOne, kRelaxed,
                                     kRelaxed)) {
       return true;
     }
@@ -22,7 +22,7 @@ bool IdleSet::TryReserveStart(bool forced, uint32_t searchers) {
 bool IdleSet::TryBeginSearch() {
   uint64_t word = word_.load(kRelaxed);
   while (Census(word).searching() == 0) {
-    if (word_.compare_exchange_weak(word, word + Census::kSearchingOne, kSeqCst, kRelaxed)) return true;
+    if (word_.compare_exchange_weak(word, word + Census::kSearchingOne, kRelaxed, kRelaxed)) return true;
   }
   return false;
 }
@@ -37,7 +37,8 @@ void IdleSet::Announce(Parker& worker, bool was_searching) {
     worker.listed = true;
     (newest_ != nullptr ? newest_->newer : oldest_) = &worker;
     newest_ = &worker;
-    word_.fetch_add(Census::kParkedOne - (was_searching ? Census::kSearchingOne : 0), kSeqCst);
+    // release: as in EndSearch.
+    word_.fetch_add(Census::kParkedOne - (was_searching ? Census::kSearchingOne : 0), kRelease);
   }
   // The announcement before the last look at the queues; partner: the fence after a task is queued.
   FullFence();
@@ -53,7 +54,7 @@ bool IdleSet::Withdraw(Parker& worker) {
   MutexLock lock(mu_);
   if (!worker.listed) return false;
   Remove(worker);
-  word_.fetch_add(Census::kSearchingOne - Census::kParkedOne, kSeqCst);
+  word_.fetch_add(Census::kSearchingOne - Census::kParkedOne, kRelaxed);
   return true;
 }
 
@@ -72,7 +73,7 @@ SleepResult IdleSet::Sleep(Parker& worker, uint64_t deadline_ns, const Atomic<ui
       continue;
     }
     Remove(worker);
-    word_.fetch_sub(Census::kParkedOne + Census::kLiveOne, kSeqCst);
+    word_.fetch_sub(Census::kParkedOne + Census::kLiveOne, kRelaxed);
     return SleepResult::kExpired;
   }
   return SleepResult::kWoken;
@@ -93,7 +94,7 @@ bool IdleSet::WakeOne(uint32_t searchers) {
     if (newest_ == nullptr) return false;
     worker = newest_;
     Remove(*worker);
-    word_.fetch_add(Census::kSearchingOne - Census::kParkedOne, kSeqCst);
+    word_.fetch_add(Census::kSearchingOne - Census::kParkedOne, kRelaxed);
     wakes_.Add();
   }
   Wake(*worker);
@@ -108,7 +109,7 @@ void IdleSet::WakeAll() {
       if (oldest_ == nullptr) return;
       worker = oldest_;
       Remove(*worker);
-      word_.fetch_add(Census::kSearchingOne - Census::kParkedOne, kSeqCst);
+      word_.fetch_add(Census::kSearchingOne - Census::kParkedOne, kRelaxed);
       wakes_.Add();
     }
     Wake(*worker);

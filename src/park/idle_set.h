@@ -12,6 +12,9 @@
 // Threads:   Announce, Withdraw, Sleep: the worker itself, with its parker.  All others: any thread.
 // Invariant: parked in the census is the number of workers in the list; a worker that Wake takes from the list
 //            counts as searching from that moment on.
+// Orders:    a change of a flag or of the ceiling, and the end of a search, is a release: what came before is visible to
+//            whoever loads the new census. The other changes of counts are relaxed: who goes from there to look at
+//            queues or deques fences (Quiet::Alert), and they hand on what earlier changes released.
 // Proof:     README.md.
 #pragma once
 
@@ -45,14 +48,14 @@ class IdleSet {
   IdleSet(const IdleSet&) = delete;
   IdleSet& operator=(const IdleSet&) = delete;
 
-  // acquire: what came before a flag or a count was set is visible with it.
+  // acquire: pairs with the releases below.
   [[nodiscard]] Census Load() const { return Census(word_.load(kAcquire)); }
 
-  void SetFlags(uint64_t flags) { word_.fetch_or(flags, kSeqCst); }
+  void SetFlags(uint64_t flags) { word_.fetch_or(flags, kRelease); }
   // Sets some and clears others at once.
   void ChangeFlags(uint64_t set, uint64_t clear) {
     uint64_t word = word_.load(kRelaxed);
-    while (!word_.compare_exchange_weak(word, (word | set) & ~clear, kSeqCst, kRelaxed)) {
+    while (!word_.compare_exchange_weak(word, (word | set) & ~clear, kRelease, kRelaxed)) {
     }
   }
   // Sets flags unless one of unless is set.
@@ -60,32 +63,32 @@ class IdleSet {
     uint64_t word = word_.load(kRelaxed);
     do {
       if ((word & unless) != 0) return false;
-    } while (!word_.compare_exchange_weak(word, word | flags, kSeqCst, kRelaxed));
+    } while (!word_.compare_exchange_weak(word, word | flags, kRelease, kRelaxed));
     return true;
   }
-  void ClearFlags(uint64_t flags) { word_.fetch_and(~flags, kSeqCst); }
+  void ClearFlags(uint64_t flags) { word_.fetch_and(~flags, kRelease); }
   // Moves the ceiling by delta workers.
   void MoveCeiling(int32_t delta) {
-    word_.fetch_add(static_cast<uint64_t>(static_cast<int64_t>(delta)) * Census::kCeilingOne, kSeqCst);
+    word_.fetch_add(static_cast<uint64_t>(static_cast<int64_t>(delta)) * Census::kCeilingOne, kRelease);
   }
 
   // Counts one more live, searching worker, to be started by the caller, or given back by AbandonStart. Forced: if
   // fewer live than the ceiling; else only if a waiting task needs one and nobody can be woken.
   [[nodiscard]] bool TryReserveStart(bool forced, uint32_t searchers = 0);
-  void AbandonStart() { word_.fetch_sub(Census::kLiveOne + Census::kSearchingOne, kSeqCst); }
+  void AbandonStart() { word_.fetch_sub(Census::kLiveOne + Census::kSearchingOne, kRelaxed); }
 
   // A worker ends that is neither parked nor searching.
-  void Leave() { word_.fetch_sub(Census::kLiveOne, kSeqCst); }
+  void Leave() { word_.fetch_sub(Census::kLiveOne, kRelaxed); }
   // A worker that had expired found work after all.
-  void Return() { word_.fetch_add(Census::kLiveOne + Census::kSearchingOne, kSeqCst); }
+  void Return() { word_.fetch_add(Census::kLiveOne + Census::kSearchingOne, kRelaxed); }
 
   // The calling worker, without a task, looks for work if nobody else does.
   [[nodiscard]] bool TryBeginSearch();
-  // It found some.
+  // It found some. The caller fences before it looks at the queues again: whoever queued a task while it still counted
+  // as searching relies on it.
   void EndSearch() {
-    // seq_cst and the fence that follows at the caller: whoever queued a task while we still counted as
-    // searching relies on us to see it.
-    word_.fetch_sub(Census::kSearchingOne, kSeqCst);
+    // release: it has looked at deques for the last time before a quiet owner sees the old census again (quiet.h).
+    word_.fetch_sub(Census::kSearchingOne, kRelease);
   }
 
   void Announce(Parker& worker, bool was_searching);

@@ -83,7 +83,8 @@ class QuietOwner {
     if (idle_.Load().word() == word) {
       word_ = word;
     } else {
-      quiet_.count_.fetch_sub(1, kRelease);
+      // relaxed: it left no fence out.
+      quiet_.count_.fetch_sub(1, kRelaxed);
     }
   }
 

@@ -62,10 +62,10 @@ class Loop : public Entry {
     while (!forked_ && Claim(&begin, &end)) RunPiece(frame, id, begin, end);
   }
 
-  // Refuses further helpers and waits for those inside. In a forked child there are none.
+  // Refuses further helpers and waits for those inside.
   void Finish(Worker* worker) {
-    if (forked_) return;
-    uint32_t inside = inside_.fetch_or(kClosed, kAcqRel) & ~kClosed;
+    // acquire, here and below: what the helpers did.
+    uint32_t inside = inside_.fetch_or(kClosed, kAcquire) & ~kClosed;
     for (int spin = 0; inside != 0 && spin < SpinRounds(kEndSpins); ++spin) {
       SpinPause();
       inside = inside_.load(kAcquire) & ~kClosed;
@@ -73,14 +73,14 @@ class Loop : public Entry {
     if (inside == 0) return;
     const BlockedScope blocked(worker);
     for (;;) {
-      // acquire: what the helpers did.
       const uint32_t state = inside_.load(kAcquire);
       if ((state & ~kClosed) == 0) return;
       (void)FutexWait(inside_, state, kNever);
     }
   }
 
-  int32_t code() const { return code_.load(kAcquire); }
+  // After Finish.
+  int32_t code() const { return code_.load(kRelaxed); }
   bool forked() const { return forked_; }
 
  private:
@@ -105,15 +105,15 @@ class Loop : public Entry {
   bool Enter() {
     uint32_t inside = inside_.load(kRelaxed);
     while ((inside & kClosed) == 0) {
-      // acquire: the loop as its caller set it up.
-      if (inside_.compare_exchange_weak(inside, inside + kOne, kAcquire, kRelaxed)) return true;
+      // relaxed: the queue has brought the loop as its caller set it up.
+      if (inside_.compare_exchange_weak(inside, inside + kOne, kRelaxed, kRelaxed)) return true;
     }
     return false;
   }
 
   void Leave() {
     // release: what this helper did; the caller waits for the count.
-    if (inside_.fetch_sub(kOne, kAcqRel) == (kOne | kClosed)) FutexWakeAll(inside_);
+    if (inside_.fetch_sub(kOne, kRelease) == (kOne | kClosed)) FutexWakeAll(inside_);
   }
 
   bool Claim(uint64_t* begin, uint64_t* end) {
@@ -171,7 +171,7 @@ class Loop : public Entry {
 
   void Stop(int32_t code) {
     int32_t none = 0;
-    code_.compare_exchange_strong(none, code, kAcqRel, kRelaxed);
+    code_.compare_exchange_strong(none, code, kRelaxed, kRelaxed);
     next_.store(end_, kRelaxed);
   }
 
@@ -231,22 +231,22 @@ Status Pool::ParallelFor(uint64_t begin, uint64_t end, uint64_t grain, uint32_t 
   struct Out {
     Loop* loop;
     Worker* worker;
+    int32_t* body_code;
+    // Also when a body ends this thread: helpers use the loop until they have left it.
     ~Out() {
+      if (loop->forked()) return;
       loop->Finish(worker);
-      if (!loop->forked()) loop->Unref();
+      if (body_code != nullptr) *body_code = loop->code();
+      loop->Unref();
     }
   };
   const uint64_t units = (end - begin - 1) / std::max<uint64_t>(grain, 1);
   const uint64_t helpers = std::min<uint64_t>(
       {uint64_t{participants_max} - 1, units, uint64_t{census.ceiling()} - (worker != nullptr ? 1 : 0)});
-  {
-    const Out out{loop, worker};
-    Offer(engine_, *loop, static_cast<uint32_t>(helpers), worker, *line);
-    loop->Participate(worker);
-    if (loop->forked()) return FailConst(POOL_E_FORKED, "a body forked; this is the child");
-    loop->Finish(worker);
-    if (body_code != nullptr) *body_code = loop->code();
-  }
+  const Out out{loop, worker, body_code};
+  Offer(engine_, *loop, static_cast<uint32_t>(helpers), worker, *line);
+  loop->Participate(worker);
+  if (loop->forked()) return FailConst(POOL_E_FORKED, "a body forked; this is the child");
   return POOL_OK;
 }
 

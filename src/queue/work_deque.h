@@ -1,6 +1,6 @@
 // WorkDeque holds one worker's ready tasks. Its owner pushes and pops at the bottom (newest first, still
 // in cache); other workers steal at the top (oldest first, so work spreads).
-// Threads:   TryPush, TryPushBatch, PushReversed, TryPop, TakeOldest: the owner.  TrySteal, SizeApprox: any thread.  No call blocks.
+// Threads:   TryPush, PushReversed, HasRoom, TryPop, TakeOldest: the owner.  TrySteal, SizeApprox: any thread.  No call blocks.
 // Invariant: 0 <= bottom - top <= kCapacity, except inside TryPop, where bottom may be top - 1. Indices are
 //            64 bits and never reused, so no index can come round while a thief looks at it.
 // The ring does not grow: a full one refuses, and its older half goes to an injection queue, where whole batches
@@ -42,41 +42,28 @@ class WorkDeque {
     if (!HasRoom()) return false;
     const uint64_t bottom = bottom_.load(kRelaxed);
     Write(bottom, slot);
-    bottom_.store(bottom + 1, kRelease);  // as in TryPushBatch
+    // release: pairs with the acquire of bottom_ in TrySteal; weaker, and a thief could read a cell before
+    // it is filled.
+    bottom_.store(bottom + 1, kRelease);
     return true;
   }
 
-  // Pushes slots[0], slots[1], ... as far as there is room; thieves see all of them at once. Returns how
-  // many.
-  [[nodiscard]] size_t TryPushBatch(const Slot* slots, size_t count) {
-    const uint64_t bottom = bottom_.load(kRelaxed);
-    if (kCapacity - static_cast<size_t>(bottom - top_seen_) < count) {
-      // acquire: pairs with the thief's compare-exchange of top_; a cell is written again only after
-      // the thief that took it has read it.
-      top_seen_ = top_.load(kAcquire);
-      const size_t room = kCapacity - static_cast<size_t>(bottom - top_seen_);
-      if (count > room) count = room;
-    }
-    for (size_t i = 0; i < count; ++i) Write(bottom + i, slots[i]);
-    // release: pairs with the acquire of bottom_ in TrySteal; weaker, and a thief could read a cell before
-    // it is filled.
-    bottom_.store(bottom + count, kRelease);
-    return count;
-  }
-
-  // The same with the last slot first, for an empty deque: the owner then pops slots[0] first.
+  // Into an empty deque: at most kCapacity slots, the last one first, so that the owner pops slots[0] first.
+  // Thieves see all of them at once.
   void PushReversed(const Slot* slots, size_t count) {
     const uint64_t bottom = bottom_.load(kRelaxed);
-    top_seen_ = top_.load(kAcquire);  // as in TryPushBatch
+    top_seen_ = top_.load(kAcquire);  // as in HasRoom
     for (size_t i = 0; i < count; ++i) Write(bottom + i, slots[count - 1 - i]);
-    bottom_.store(bottom + count, kRelease);  // as in TryPushBatch
+    bottom_.store(bottom + count, kRelease);  // as in TryPush
   }
 
   // Owner. True: a TryPush would succeed now.
   [[nodiscard]] bool HasRoom() {
     const uint64_t bottom = bottom_.load(kRelaxed);
     if (bottom - top_seen_ < kCapacity) return true;
-    top_seen_ = top_.load(kAcquire);  // as in TryPushBatch
+    // acquire: pairs with the thief's compare-exchange of top_; a cell is written again only after the thief
+    // that took it has read it.
+    top_seen_ = top_.load(kAcquire);
     return bottom - top_seen_ < kCapacity;
   }
 
@@ -103,25 +90,27 @@ class WorkDeque {
     bool taken = false;
     if (left == 0) {
       *out = Read(bottom);
-      // seq_cst: the last task goes to whoever moves top_; it must be ordered with the thieves' fences.
-      taken = top_.compare_exchange_strong(top, top + 1, kSeqCst, kRelaxed);
+      // relaxed: the last task goes to whoever moves top_. A thief that sees the new top_ also sees the bottom_
+      // from before our fence, which its own fence pairs with.
+      taken = top_.compare_exchange_strong(top, top + 1, kRelaxed, kRelaxed);
     }
-    bottom_.store(bottom + 1, kRelease);  // as above
+    // relaxed: no cell below it is left to take.
+    bottom_.store(bottom + 1, kRelaxed);
     return taken;
   }
 
   [[nodiscard]] StealResult TrySteal(Slot* out) {
-    // acquire: pairs with the compare-exchange of other thieves, and keeps this load before the fence.
-    uint64_t top = top_.load(kAcquire);
-    // The load of top_ before the load of bottom_; partner: the fence in TryPop.
+    uint64_t top = top_.load(kRelaxed);
+    // The load of top_ before the load of bottom_; partner: the fence in TryPop. It makes the load above an acquire,
+    // too.
     FullFence();
-    // acquire: pairs with the release in TryPushBatch.
+    // acquire: pairs with the release in TryPush.
     const uint64_t bottom = bottom_.load(kAcquire);
     if (static_cast<int64_t>(bottom - top) <= 0) return StealResult::kEmpty;
     // Read before the claim: after it the owner may write the cell again.
     const Slot slot = Read(top);
-    // seq_cst, which includes release for the owner's acquire of top_ in TryPushBatch.
-    if (!top_.compare_exchange_strong(top, top + 1, kSeqCst, kRelaxed)) return StealResult::kLost;
+    // release: pairs with the owner's acquire of top_ in HasRoom.
+    if (!top_.compare_exchange_strong(top, top + 1, kRelease, kRelaxed)) return StealResult::kLost;
     *out = slot;
     return StealResult::kTaken;
   }
@@ -134,8 +123,8 @@ class WorkDeque {
     const auto size = static_cast<size_t>(bottom_.load(kRelaxed) - top);
     if (count > size) count = size;
     for (size_t i = 0; i < count; ++i) out[i] = Read(top + i);
-    // seq_cst as in TrySteal. One claim for all of them is the owner's privilege: nobody else pops meanwhile.
-    if (!top_.compare_exchange_strong(top, top + count, kSeqCst, kRelaxed)) return 0;
+    // One claim for all of them is the owner's privilege: nobody else pops meanwhile. relaxed: the cells are its own.
+    if (!top_.compare_exchange_strong(top, top + count, kRelaxed, kRelaxed)) return 0;
     return count;
   }
 

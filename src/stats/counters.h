@@ -25,7 +25,7 @@ class Counter {
 // For events of several writers that are rare enough for a shared line.
 class SharedCounter {
  public:
-  void Add(uint64_t amount = 1) { value_.fetch_add(amount, kAcqRel); }
+  void Add(uint64_t amount = 1) { value_.fetch_add(amount, kRelease); }
   uint64_t Read() const { return value_.load(kAcquire); }
 
  private:

@@ -53,15 +53,15 @@ void Group::MemberOver(TaskRecord& member) {
   }
   if (member.outcome == POOL_FAILED) {
     int32_t none = 0;
-    first_code_.compare_exchange_strong(none, member.code, kAcqRel, kRelaxed);
+    first_code_.compare_exchange_strong(none, member.code, kRelaxed, kRelaxed);
   }
   Leave();
 }
 
 void Group::Leave() {
-  // acq_rel: everything members did happens before a wait that sees the group empty. The member's reference
+  // release: everything members did happens before a wait that sees the group empty. The member's reference
   // keeps the group alive beyond this.
-  if (pending_.fetch_sub(kOne, kAcqRel) != (kOne | kAwaited)) return;
+  if (pending_.fetch_sub(kOne, kRelease) != (kOne | kAwaited)) return;
   pending_.fetch_and(~kAwaited, kRelaxed);
   FutexWakeAll(pending_);
 }

@@ -43,7 +43,7 @@ class Group {
   [[nodiscard]] bool Await(uint64_t deadline_ns);
 
   // Code of the member that failed first, or 0.
-  [[nodiscard]] int32_t FirstCode() const { return first_code_.load(kAcquire); }
+  [[nodiscard]] int32_t FirstCode() const { return first_code_.load(kRelaxed); }
 
  private:
   struct List {

@@ -28,8 +28,9 @@ void TaskRecord::Unref() {
 bool TaskRecord::Claim() {
   uint32_t state = state_.load(kRelaxed);
   while ((state & kPhaseMask) == kQueued) {
-    // acquire: what the submitter wrote is visible to a claimer who came by another way than the queue.
-    if (state_.compare_exchange_weak(state, state | kClaimed, kAcquire, kRelaxed)) {
+    // relaxed: what the submitter wrote comes with the record's address, out of a queue, the handle table, or the group
+    // and its lock.
+    if (state_.compare_exchange_weak(state, state | kClaimed, kRelaxed, kRelaxed)) {
       if (group != nullptr) group->MemberClaimed(*this);
       return true;
     }
@@ -39,8 +40,8 @@ bool TaskRecord::Claim() {
 
 void TaskRecord::Finish() {
   // One exchange publishes the result and collects who waits, so that no waiter can slip in between.
-  // release: the result; acquire: what the waiter did before it asked to be woken.
-  const uint32_t before = state_.exchange(kOver, kAcqRel);
+  // release: the result.
+  const uint32_t before = state_.exchange(kOver, kRelease);
   // From here on the waiters may be gone, and the record with them, but for the claimer's reference.
   if ((before & kAwaited) != 0) FutexWakeAll(state_);
   if ((before & kWatchedByMany) != 0) g_any_task_over.Notify();
@@ -63,7 +64,7 @@ bool TaskRecord::Await(uint64_t deadline_ns) {
 bool TaskRecord::WatchByMany() {
   uint32_t state = state_.load(kAcquire);
   while ((state & kPhaseMask) != kOver) {
-    if (state_.compare_exchange_weak(state, state | kWatchedByMany, kAcqRel, kAcquire)) return false;
+    if (state_.compare_exchange_weak(state, state | kWatchedByMany, kRelaxed, kAcquire)) return false;
   }
   return true;
 }

@@ -46,7 +46,7 @@ void FinishFork(Fork& fork, int32_t code) {
   fork.code = code;
   // release: the child's work is visible to the parent; from here on the parent may be gone. Waking an address
   // that nobody waits on does no harm.
-  if (fork.state.exchange(Fork::kOver, kAcqRel) == Fork::kAwaited) FutexWakeAll(fork.state);
+  if (fork.state.exchange(Fork::kOver, kRelease) == Fork::kAwaited) FutexWakeAll(fork.state);
 }
 
 // A thief, or the owner outside the join.
@@ -110,7 +110,7 @@ inline bool Retrieve(Worker& worker, Fork& fork) {
   }
   BlockedScope blocked(worker);
   uint32_t state = Fork::kQueued;
-  fork.state.compare_exchange_strong(state, Fork::kAwaited, kAcqRel, kAcquire);
+  fork.state.compare_exchange_strong(state, Fork::kAwaited, kRelaxed, kRelaxed);
   // acquire: what the child did.
   while (fork.state.load(kAcquire) != Fork::kOver) (void)FutexWait(fork.state, Fork::kAwaited, kNever);
 }

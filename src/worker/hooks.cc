@@ -23,7 +23,7 @@ Status Hooks::Add(HookFn start, HookFn stop, void* user, uint64_t* id) {
     return POOL_E_NOMEM;
   }
   *id = hook->id = next_id_++;
-  epoch_.fetch_add(1, kAcqRel);
+  epoch_.fetch_add(1, kRelease);
   return POOL_OK;
 }
 
@@ -32,7 +32,7 @@ bool Hooks::BeginRemove(uint64_t id) {
   for (Hook* hook : hooks_) {
     if (hook->id != id || hook->removed) continue;
     hook->removed = true;
-    epoch_.fetch_add(1, kAcqRel);
+    epoch_.fetch_add(1, kRelease);
     return true;
   }
   return false;

@@ -48,9 +48,9 @@ Worker* WorkerSet::TakeSlot() {
       worker = New<Worker>(engine_, i);
       if (worker == nullptr) return nullptr;
       worker->in_use = true;
-      // release: thieves see a whole worker, with its deque. The size follows the slot.
+      // release: thieves see a whole worker, with its deque. Who sees the size and not yet the worker finds nobody there.
       slots_[i].store(worker, kRelease);
-      if (i >= size_.load(kRelaxed)) size_.store(i + 1, kRelease);
+      if (i >= size_.load(kRelaxed)) size_.store(i + 1, kRelaxed);
       return worker;
     }
     if (!worker->in_use) {
@@ -237,7 +237,8 @@ void WorkerSet::ThreadEnds() {
   }
   // It is past this line itself, so this wait is short.
   if (join_previous) JoinThread(previous);
-  threads_.fetch_sub(1, kAcqRel);
+  // release: exited_ is seen by JoinAll.
+  threads_.fetch_sub(1, kRelease);
   all_ended_.Notify();
   engine.unref(engine);
 }

@@ -68,7 +68,7 @@ class WorkerSet {
   [[nodiscard]] uint32_t Wanted() const;
 
   // Workers by index, 0 ... size() - 1; some nullptr.
-  uint32_t size() const { return size_.load(kAcquire); }
+  uint32_t size() const { return size_.load(kRelaxed); }
   Worker* at(uint32_t index) const { return slots_[index].load(kAcquire); }
 
  private:

@@ -16,6 +16,7 @@ struct Object {
 // Made anew for each schedule, and like the library's never destroyed.
 struct Holder {
   HandleTable table{HandleKind::kPool, &Object::Dispose};
+  HandleTable tickets{HandleKind::kTicket, &Object::Dispose};
 };
 constinit PerProcess<Holder> g_holder;
 
@@ -158,6 +159,17 @@ MODEL_TEST("A8: no way back to a free place of the table brings an earlier handl
   MODEL_CHECK(!UseWithReference(table, handle));
   MODEL_CHECK(!UseInSection(table, next));
   MODEL_CHECK(UseWithReference(table, last));
+}
+
+MODEL_TEST("a ticket's object is disposed of by the last user, after all other uses", .preemptions = 2) {
+  (void)Table();
+  HandleTable& tickets = g_holder.Get()->tickets;
+  Object object;
+  const uint64_t handle = tickets.Insert(&object);
+  Thread user([&] { (void)UseWithReference(tickets, handle); });
+  End(tickets, handle);
+  user.Join();
+  MODEL_CHECK(object.state.Read() == 0);
 }
 
 MODEL_TEST("who waits for the only reference is ordered after all other uses", .preemptions = 2) {

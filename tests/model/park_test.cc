@@ -198,6 +198,86 @@ MODEL_TEST("G3: with the target lowered by one, one of two workers expires and t
   house.CheckAllGone();
 }
 
+// What one thread wrote before it changed the census is there for whoever sees the change.
+template <typename Change, typename Changed>
+void SeeWhatCameBefore(Change change, Changed changed) {
+  IdleSet idle(2);
+  IdleSet::Parker parker;
+  for (int i = 0; i < 2; ++i) MODEL_CHECK(idle.TryReserveStart(true));
+  const Census before = idle.Load();
+  Plain<int> data{0};
+  Thread other([&] {
+    data.Write(1);
+    change(idle, parker);
+  });
+  if (changed(before, idle.Load())) MODEL_CHECK(data.Read() == 1);
+  other.Join();
+}
+
+bool AnyFlag(Census, Census now) { return now.has(Census::kStop); }
+bool OtherCeiling(Census before, Census now) { return now.ceiling() != before.ceiling(); }
+bool FewerSearch(Census before, Census now) { return now.searching() < before.searching(); }
+
+MODEL_TEST("who sees a flag set sees what came before") {
+  SeeWhatCameBefore([](IdleSet& idle, auto&) { idle.SetFlags(Census::kStop); }, AnyFlag);
+}
+MODEL_TEST("who sees a flag set on condition sees what came before", .spurious = 1) {
+  SeeWhatCameBefore(
+      [](IdleSet& idle, auto&) { MODEL_CHECK(idle.TrySetFlags(Census::kStop, Census::kPaused)); }, AnyFlag);
+}
+MODEL_TEST("who sees flags changed sees what came before", .spurious = 1) {
+  SeeWhatCameBefore([](IdleSet& idle, auto&) { idle.ChangeFlags(Census::kStop, Census::kPaused); }, AnyFlag);
+}
+MODEL_TEST("who sees a flag cleared sees what came before") {
+  IdleSet idle(1);
+  idle.SetFlags(Census::kPaused);
+  Plain<int> data{0};
+  Thread other([&] {
+    data.Write(1);
+    idle.ClearFlags(Census::kPaused);
+  });
+  if (!idle.Load().has(Census::kPaused)) MODEL_CHECK(data.Read() == 1);
+  other.Join();
+}
+MODEL_TEST("who sees the ceiling moved sees what came before") {
+  SeeWhatCameBefore([](IdleSet& idle, auto&) { idle.MoveCeiling(-1); }, OtherCeiling);
+}
+MODEL_TEST("who sees that a worker searches no more sees what it did, whether it works or sleeps") {
+  SeeWhatCameBefore([](IdleSet& idle, auto&) { idle.EndSearch(); }, FewerSearch);
+}
+MODEL_TEST("who sees that a worker goes to sleep sees what it did") {
+  SeeWhatCameBefore(
+      [](IdleSet& idle, auto& parker) {
+        idle.Announce(parker, true);
+        MODEL_CHECK(idle.Withdraw(parker));
+      },
+      FewerSearch);
+}
+
+template <typename Wake>
+void WakeWith(Wake wake) {
+  IdleSet idle(1);
+  IdleSet::Parker parker;
+  Atomic<uint32_t> keep{1};
+  MODEL_CHECK(idle.TryReserveStart(true));
+  idle.Announce(parker, true);
+  Plain<int> data{0};
+  Thread waker([&] {
+    data.Write(1);
+    wake(idle);
+  });
+  MODEL_CHECK(idle.Sleep(parker, kNever, keep) == SleepResult::kWoken);
+  MODEL_CHECK(data.Read() == 1);
+  waker.Join();
+}
+
+MODEL_TEST("a worker that is woken sees what its waker did before") {
+  WakeWith([](IdleSet& idle) { MODEL_CHECK(idle.WakeOne()); });
+}
+MODEL_TEST("a worker that is woken with all others sees what its waker did before") {
+  WakeWith([](IdleSet& idle) { idle.WakeAll(); });
+}
+
 // Event's first field is its epoch.
 void SetEpoch(Event& event, uint32_t epoch) {
   reinterpret_cast<Atomic<uint32_t>&>(event).store(epoch, kRelaxed);

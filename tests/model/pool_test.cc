@@ -185,13 +185,19 @@ struct Rendezvous {
   }
 };
 
+// Destroy alone would look for tasks that nobody has seen, and find help.
+void AwaitIdleAndDestroy(pool_t pool) {
+  MODEL_CHECK(pool_wait_idle(pool, POOL_FOREVER) == POOL_OK);
+  Destroy(pool);
+}
+
 MODEL_TEST("B2: a task does not wait beside a sleeping worker, whoever was searching when it came",
-           .preemptions = 1) {
+           .preemptions = 1, .spins_max = 0) {
   Rendezvous rendezvous;
   const pool_t pool = Create(2, POOL_FOREVER, 2, nullptr);
   MODEL_CHECK(pool_submit(pool, &Rendezvous::Await, &rendezvous) == POOL_OK);
   MODEL_CHECK(pool_submit(pool, &Rendezvous::Meet, &rendezvous) == POOL_OK);
-  Destroy(pool);
+  AwaitIdleAndDestroy(pool);
 }
 
 MODEL_TEST("B2: a task does not wait beside a worker that was not started", .preemptions = 1) {
@@ -200,14 +206,14 @@ MODEL_TEST("B2: a task does not wait beside a worker that was not started", .pre
   Thread other([&] { MODEL_CHECK(pool_submit(pool, &Rendezvous::Await, &rendezvous) == POOL_OK); });
   MODEL_CHECK(pool_submit(pool, &Rendezvous::Meet, &rendezvous) == POOL_OK);
   other.Join();
-  Destroy(pool);
+  AwaitIdleAndDestroy(pool);
 }
 
 void ChildBesideSleeper() {
   Rendezvous rendezvous;
   rendezvous.pool = Create(2, POOL_FOREVER, 2, nullptr);
   MODEL_CHECK(pool_submit(rendezvous.pool, &Rendezvous::SubmitAndAwait, &rendezvous) == POOL_OK);
-  Destroy(rendezvous.pool);
+  AwaitIdleAndDestroy(rendezvous.pool);
 }
 
 MODEL_TEST("B2: a child does not wait in its parent's deque beside a sleeping worker",
@@ -225,10 +231,11 @@ MODEL_TEST("B8: the same with workers that spin once before they sleep", .preemp
 
 // A task with two children in its frame.
 struct Forking {
-  int runs[2] = {};
+  Plain<int> runs[2];
 
   static int32_t Child(void* arg, pool_ctx_t*) {
-    ++*static_cast<int*>(arg);
+    auto& runs = *static_cast<Plain<int>*>(arg);
+    runs.Write(runs.Read() + 1);
     return 0;
   }
   static int32_t Run(void* arg, pool_ctx_t* ctx) {
@@ -236,7 +243,7 @@ struct Forking {
     pool_fork_t forks[2];
     for (int i = 0; i < 2; ++i) pool_ctx_fork(ctx, &forks[i], &Child, &self->runs[i]);
     for (int i = 1; i >= 0; --i) MODEL_CHECK(pool_ctx_join(ctx, &forks[i], nullptr) == POOL_OK);
-    MODEL_CHECK(self->runs[0] == 1 && self->runs[1] == 1);
+    for (Plain<int>& runs : self->runs) MODEL_CHECK(runs.Read() == 1);
     return 0;
   }
   pool_ticket_t Submit(pool_t pool) {
@@ -585,7 +592,7 @@ MODEL_TEST("C11: with thread starts that fail, destroy returns and every accepte
 
 MODEL_TEST(
     "C11: a task that arrives while another's thread start fails is run by the worker that lives",
-    .preemptions = 1, .start_failures = 1) {
+    .preemptions = 1, .start_failures = 1, .spins_max = 0) {
   const pool_t pool = Create(2, POOL_FOREVER, 1, nullptr);
   Job jobs[3];
   jobs[0].Submit(pool);
@@ -645,6 +652,42 @@ MODEL_TEST("a parallel loop visits every index once, and its caller sees what he
   Destroy(pool);
 }
 
+MODEL_TEST("B2: a helper of a parallel loop does not lie beside a worker that goes to sleep", .preemptions = 1,
+           .spins_max = 0) {
+  const pool_t pool = Create(1, POOL_FOREVER, 1);
+  Rendezvous rendezvous;
+  const auto body = [](void* arg, uint64_t begin, uint64_t, uint32_t, pool_ctx_t* ctx) {
+    return begin == 0 ? Rendezvous::Await(arg, ctx) : Rendezvous::Meet(arg, ctx);
+  };
+  MODEL_CHECK(pool_parallel_for(pool, 0, 2, 1, 0, body, &rendezvous, nullptr) == POOL_OK);
+  Destroy(pool);
+}
+
+MODEL_TEST("the caller of a parallel loop gets the code that a body on a helper returned", .preemptions = 1) {
+  const pool_t pool = Create(1, POOL_FOREVER, 1);
+  const auto body = [](void*, uint64_t begin, uint64_t, uint32_t, pool_ctx_t*) -> int32_t {
+    return begin == 0 ? 0 : -7;
+  };
+  int32_t code = 0;
+  MODEL_CHECK(pool_parallel_for(pool, 0, 2, 1, 0, body, nullptr, &code) == POOL_OK);
+  MODEL_CHECK(code == -7);
+  Destroy(pool);
+}
+
+MODEL_TEST("statistics read while the first worker starts find it whole, or not yet", .preemptions = 1) {
+  const pool_t pool = Create(1);
+  Thread reader([&] {
+    pool_stats_t stats;
+    MODEL_CHECK(pool_stats(pool, &stats, sizeof(stats)) == POOL_OK);
+    MODEL_CHECK(stats.started <= stats.submitted);
+  });
+  Job job;
+  job.Submit(pool);
+  reader.Join();
+  Destroy(pool);
+  job.CheckRan();
+}
+
 struct HookUser {
   Plain<int> running{0};
   int starts = 0;
@@ -673,6 +716,27 @@ MODEL_TEST("a removed hook has stopped on the worker that started it, and is not
     MODEL_CHECK(pool_wait_idle(pool, POOL_FOREVER) == POOL_OK);
     job.CheckRan();
     MODEL_CHECK(user.starts == user.stops);
+  }
+  Destroy(pool);
+}
+
+MODEL_TEST("a hook is removed from a worker that looks at a resumed pool just then", .preemptions = 1) {
+  const pool_t pool = Create(1, POOL_FOREVER, 1);
+  {
+    HookUser user;
+    uint64_t id = 0;
+    MODEL_CHECK(pool_hook_add(pool, &HookUser::Start, &HookUser::Stop, &user, &id) == POOL_OK);
+    Job job;
+    job.Submit(pool);
+    MODEL_CHECK(pool_wait_idle(pool, POOL_FOREVER) == POOL_OK);
+    Thread other([&] {
+      MODEL_CHECK(pool_pause(pool) == POOL_OK);
+      MODEL_CHECK(pool_resume(pool) == POOL_OK);
+    });
+    MODEL_CHECK(pool_hook_remove(pool, id) == POOL_OK);
+    MODEL_CHECK(user.starts == user.stops);
+    user.running.Write(2);
+    other.Join();
   }
   Destroy(pool);
 }

@@ -13,7 +13,7 @@ namespace workpool_test {
 namespace {
 
 // What tasks of a dying process touch outlives every destructor.
-std::atomic<bool> g_spin{true};
+volatile std::atomic<bool> g_spin{true};  // nobody writes it, which a compiler could find out
 sem_t g_never;
 
 int32_t SpinForever(void*, pool_ctx_t*) {

@@ -104,17 +104,16 @@ TEST_CASE("a full deque refuses, and has room again after a pop or a steal", "[q
   }
 }
 
-TEST_CASE("a batch enters as far as there is room, in its order", "[queue]") {
+TEST_CASE("a batch enters so that its owner pops it in its order", "[queue]") {
   WorkDeque<8> deque;
-  const std::vector<Slot> items = Items(1, 10);
-  CHECK(deque.TryPushBatch(items.data(), 0) == 0);
+  const std::vector<Slot> items = Items(1, 8);
+  deque.PushReversed(items.data(), 0);
   CHECK(deque.SizeApprox() == 0);
-  CHECK(deque.TryPushBatch(items.data(), 5) == 5);
-  CHECK(deque.TryPushBatch(items.data() + 5, 5) == 3);
-  CHECK(deque.TryPushBatch(items.data() + 8, 2) == 0);
+  deque.PushReversed(items.data(), 8);
   CHECK(deque.SizeApprox() == 8);
-  for (uint64_t id = 1; id <= 4; ++id) CHECK(Steal(deque) == id);
-  for (uint64_t id = 8; id >= 5; --id) CHECK(Pop(deque) == id);
+  CHECK_FALSE(deque.HasRoom());
+  for (uint64_t id = 1; id <= 4; ++id) CHECK(Pop(deque) == id);
+  for (uint64_t id = 8; id >= 5; --id) CHECK(Steal(deque) == id);
   CHECK(deque.SizeApprox() == 0);
 }
 
@@ -126,13 +125,24 @@ void CompareWithModel(uint64_t first_index, uint32_t operations) {
   Random random(first_index);
   uint64_t next_id = 1;
   for (uint32_t i = 0; i < operations; ++i) {
-    switch (random.Below(4)) {
+    switch (random.Below(5)) {
       case 0: {
+        if (!model.empty()) break;
+        const uint32_t count = random.Below(kCapacity + 1);
+        const std::vector<Slot> items = Items(next_id, count);
+        deque.PushReversed(items.data(), count);
+        for (uint32_t k = 0; k < count; ++k) model.push_front(next_id++);
+        break;
+      }
+      case 4: {
         const size_t count = random.Below(kCapacity + 2);
-        const std::vector<Slot> items = Items(next_id, static_cast<uint32_t>(count));
-        const size_t pushed = deque.TryPushBatch(items.data(), count);
-        REQUIRE(pushed == std::min(count, kCapacity - model.size()));
-        for (size_t k = 0; k < pushed; ++k) model.push_back(next_id++);
+        Slot oldest[kCapacity + 1];
+        const size_t taken = deque.TakeOldest(oldest, count);
+        REQUIRE(taken == std::min(count, model.size()));
+        for (size_t k = 0; k < taken; ++k) {
+          REQUIRE(IdOf(oldest[k]) == model.front());
+          model.pop_front();
+        }
         break;
       }
       case 1:
