@@ -88,7 +88,6 @@ pool_status_t pool_group_cancel(pool_group_t group) {
         CancelClaimed(*member, nullptr, POOL_E_CANCELLED);
         member->Unref();
       }
-      pool->engine().TellIfIdle();
       return POOL_OK;
     });
   });

@@ -67,6 +67,8 @@ Status Destroy(pool_t handle) {
   status = table.Remove(handle);
   if (status == POOL_OK) table.Release(handle);  // the table's
   table.AwaitOnlyReference(handle);
+  // Calls that were inside may have started workers: a tune, a parallel loop.
+  pool.JoinWorkers();
   table.Release(handle);
   return POOL_OK;
 }

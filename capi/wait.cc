@@ -49,9 +49,7 @@ class HeldRecords {
 Status WaitHelping(Handles& handles, TaskRecord& record, uint64_t deadline_ns) {
   Held<Pool> pool(handles.pools, record.pool);
   if (pool.status() != POOL_OK) return WaitTask(record, false, deadline_ns);
-  const Status status = WaitTask(record, true, deadline_ns);
-  pool->engine().TellIfIdle();
-  return status;
+  return WaitTask(record, true, deadline_ns);
 }
 
 Status Cancel(Handles& handles, TaskRecord& record) {
@@ -62,7 +60,6 @@ Status Cancel(Handles& handles, TaskRecord& record) {
     return FailConst(POOL_E_ALREADY, "the task runs or is over");
   }
   CancelClaimed(record, nullptr, POOL_E_CANCELLED);
-  record.engine->TellIfIdle();
   return POOL_OK;
 }
 

@@ -196,7 +196,9 @@ Status Pool::Tune(uint32_t workers) {
   if (engine_.idle.Load().has(Census::kRefuseOutside)) {
     return FailConst(POOL_E_CLOSED, "the pool is closing");
   }
-  if (engine_.workers.Tune(workers)) return POOL_OK;
+  const bool all = engine_.workers.Tune(workers);
+  if (engine_.idle.Load().has(Census::kStop)) return FailConst(POOL_E_CLOSED, "the pool has been closed meanwhile");
+  if (all) return POOL_OK;
   return FailConst(POOL_E_THREAD, "not all workers could be started; the target stays");
 }
 

@@ -35,7 +35,10 @@ Worker* Pool::OwnWorker(const Tls& tls) {
 Status Pool::SubmitOutsideInSection(ThreadLine& line, const Slot* slots, uint32_t count,
                                     Admission admission, uint32_t* accepted) {
   const Census before = engine_.idle.Load();
-  if (before.has(Census::kRefuseOutside | Census::kRefuseAll)) [[unlikely]] return FailClosed();
+  if (before.has(Census::kRefuseOutside | Census::kRefuseAll)) [[unlikely]] {
+    // A task of the pool that runs here, inside a wait, may submit as long as one on a worker may.
+    if (before.has(Census::kRefuseAll) || !RunsTaskOf(CurrentTls(), engine_)) return FailClosed();
+  }
   // Without a live worker one is started first: if that fails nothing has been accepted.
   if (before.live() == 0 && engine_.workers.StartOne(true) == WorkerSet::StartResult::kFailed) [[unlikely]] {
     // Others may have counted on this start and queued their tasks.
@@ -193,7 +196,6 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const FullPol
       record.group->Withdraw();
     } else if (!record.group->Offer(record) && record.Claim()) {
       CancelClaimed(record, nullptr, POOL_E_CANCELLED);
-      engine_.TellIfIdle();
     }
   }
   record.Unref();

@@ -4,9 +4,6 @@
 #include "worker/worker.h"
 
 namespace workpool {
-namespace {
-
-}  // namespace
 
 bool Worker::FindTask(Slot* out) {
   if (++tick_ >= kFairnessPeriod && FindTaskFairly(out)) [[unlikely]] return true;
@@ -14,8 +11,8 @@ bool Worker::FindTask(Slot* out) {
   return TryPop(out) || TakeBatch(out);
 }
 
-// Every 61st task from outside, the one after it the oldest of its own: a task that submits itself for ever
-// starves neither.
+// Every 61st task from an injection queue, from each in turn, and the one after it the oldest of its own: tasks that
+// submit themselves for ever starve neither, though they fill one of those queues, too.
 bool Worker::FindTaskFairly(Slot* out) {
   if (tick_ == kFairnessPeriod) return TakeOne(out);
   tick_ = 0;
@@ -24,7 +21,7 @@ bool Worker::FindTaskFairly(Slot* out) {
 
 bool Worker::TakeOne(Slot* out) {
   LeaveForkedChild(frame_);  // of the threads that share these queues one may be gone with a lock
-  if (engine_.dispatcher.Take(out, 1, index_, 1) == 0) return false;
+  if (engine_.dispatcher.Take(out, 1, turn_++, 1) == 0) return false;
   if (!engine_.dispatcher.limit().unlimited()) engine_.space_event.Notify();
   return true;
 }
@@ -40,7 +37,11 @@ bool Worker::TakeBatch(Slot* out) {
   // The rest is stealable from this moment on. Pushed last first, so that this worker runs them in the order of
   // their arrival. There is room: the worker looks here when its deque is empty.
   static_assert(kBatchMax <= Deque::kCapacityMax);
+  if (taken == 1) return true;
   deque_.PushReversed(batch + 1, taken - 1);
+  // On their way they were in no queue, so a worker that looked may have gone to sleep: who moves tasks tells of them like
+  // who submits them. A searcher does so when its search ends.
+  if (!searching_ && !quiet_.Fence() && idle_.Load().NeedsHelp()) Help();
   return true;
 }
 

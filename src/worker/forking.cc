@@ -65,7 +65,12 @@ void ExecuteFork(Entry& self, Worker& worker, bool) {
   FinishFork(fork, code);
 }
 
-void DiscardFork(Entry&) {}  // forks never lie in injection queues
+// Forks come into an injection queue only with what a thief leaves behind whose task has ended its thread.
+void DiscardFork(Entry& self) {
+  auto& fork = static_cast<Fork&>(self);
+  fork.parent->engine->outside.cancelled.Add();
+  FinishFork(fork, POOL_E_CANCELLED);
+}
 
 inline int32_t RunInline(Fork& fork, Worker* worker) {
   if (worker != nullptr) worker->counters.started.Add();

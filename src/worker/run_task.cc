@@ -63,10 +63,24 @@ void CountNeverStarted(Engine& engine) {
   engine.space_event.Notify();
 }
 
+// What is done also if a callback ends the thread.
+template <typename Body>
+class Finally {
+ public:
+  explicit Finally(Body body) : body_(body) {}
+  ~Finally() { body_(); }
+  Finally(const Finally&) = delete;
+  Finally& operator=(const Finally&) = delete;
+
+ private:
+  Body body_;
+};
+
 void EndPlain(Worker& worker, void* arg, int32_t code) {
+  const int32_t outcome = code == 0 ? POOL_DONE : POOL_FAILED;
+  const Finally counted([&] { CountEnded(worker.engine(), &worker, outcome); });
   const DropFn drop = worker.engine().options.drop;
-  if (drop != nullptr) CallOut([&] { drop(arg, code == 0 ? POOL_DONE : POOL_FAILED); });
-  (code == 0 ? worker.counters.done : worker.counters.failed).Add();
+  if (drop != nullptr) CallOut([&] { drop(arg, outcome); });
 }
 
 struct Sample : Entry {
@@ -104,20 +118,36 @@ void Settle(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code) {
                      "task \"%s\" failed with code %d: %s", record.name, code,
                      record.text[0] != 0 ? record.text : StatusText(code));
   }
-  if (record.done != nullptr) {
-    pool_result_t result;
-    result.struct_size = sizeof(result);
-    record.CopyResult(&result);
-    CallOut([&] { record.done(record.arg, &result); });
+  const Finally over([&] {
+    // Counted before it is visible, so that a waiter's snapshot holds it; settled after, so that an idle pool's
+    // results are all visible.
+    engine.settling.Add();
+    CountEnded(engine, worker, outcome);
+    record.Finish();
+    if (record.group != nullptr) record.group->MemberOver(record);
+    engine.settled.Add();
+    if (worker == nullptr) engine.TellIfIdle();
+  });
+  if (record.done == nullptr && record.drop == nullptr) return;
+  // The callbacks are part of the task: one that waits for it, or for the pool, would wait for itself.
+  Tls& tls = CurrentTls();
+  Frame frame = MakeFrame(engine, worker, &record, tls);
+  const FrameScope scope(tls, frame);
+  const auto drop = [&] {
+    if (record.drop != nullptr) CallOut([&] { record.drop(record.arg, outcome); });
+  };
+  try {
+    if (record.done != nullptr) {
+      pool_result_t result;
+      result.struct_size = sizeof(result);
+      record.CopyResult(&result);
+      CallOut([&] { record.done(record.arg, &result); });
+    }
+  } catch (abi::__forced_unwind&) {
+    drop();
+    throw;
   }
-  if (record.drop != nullptr) CallOut([&] { record.drop(record.arg, outcome); });
-  // Counted before it is visible, so that a waiter's snapshot holds it; settled after, so that an idle pool's
-  // results are all visible.
-  engine.settling.Add();
-  CountEnded(engine, worker, outcome);
-  record.Finish();
-  if (record.group != nullptr) record.group->MemberOver(record);
-  engine.settled.Add();
+  drop();
 }
 
 class RecordReference {
@@ -172,8 +202,15 @@ void RunPlain(Worker& worker, Slot slot) {
 
 void CancelPlain(Engine& engine, Worker* worker, void* arg) {
   CountNeverStarted(engine);
-  if (engine.options.drop != nullptr) CallOut([&] { engine.options.drop(arg, POOL_CANCELLED); });
-  CountEnded(engine, worker, POOL_CANCELLED);
+  const Finally counted([&] {
+    CountEnded(engine, worker, POOL_CANCELLED);
+    if (worker == nullptr) engine.TellIfIdle();
+  });
+  if (engine.options.drop == nullptr) return;
+  Tls& tls = CurrentTls();
+  Frame frame = MakeFrame(engine, worker, nullptr, tls);
+  const FrameScope scope(tls, frame);
+  CallOut([&] { engine.options.drop(arg, POOL_CANCELLED); });
 }
 
 void RunClaimed(TaskRecord& record, Worker* worker) {

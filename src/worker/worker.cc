@@ -93,7 +93,7 @@ void Worker::Loop() {
     // One comparison for everything that is not the next task: hooks, pause, close, a lower ceiling. After the take:
     // what was changed before this task was submitted is then seen before it runs.
     const bool calm = engine_.idle.Load().word() == calm_.load(kRelaxed);
-    const bool may_work = calm || Attend();
+    const bool may_work = calm || AttendWith(found ? &slot : nullptr);
     if (!found || (!may_work && !TakeFork(&slot))) [[unlikely]] {
       if (!GoIdle()) return;
       continue;
@@ -104,6 +104,16 @@ void Worker::Loop() {
     } else {
       Execute(slot);
     }
+  }
+}
+
+// Attend with a task in hand, or nullptr: a hook that ends this thread leaves it to others.
+bool Worker::AttendWith(const Slot* slot) {
+  try {
+    return Attend();
+  } catch (abi::__forced_unwind&) {
+    if (slot != nullptr) MoveOut(*slot);
+    throw;
   }
 }
 
@@ -254,7 +264,7 @@ void Worker::EndByUnwind() {
 
 void Worker::Help() { engine_.workers.Help(); }
 
-// Moves the older half of the deque to an injection queue, from which others take whole batches.
+// Moves the older half of the deque to an injection queue, from which others take whole batches, and tells of them.
 void Worker::Spill(Admission admission) {
   Slot half[Deque::kCapacityMax / 2];
   const size_t taken = deque_.TakeOldest(half, Deque::kCapacityMax / 2);
@@ -269,6 +279,7 @@ void Worker::Spill(Admission admission) {
   }
   const uint32_t moved = count == 0 ? 0 : engine_.dispatcher.Push(half, count, index_, admission, false).accepted;
   for (uint32_t i = moved; i < count; ++i) (void)deque_.TryPush(half[i]);
+  if (!quiet_.Fence() && idle_.Load().NeedsHelp()) Help();
 }
 
 Status Worker::Submit(Slot slot, Admission admission) {

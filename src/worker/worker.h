@@ -80,6 +80,7 @@ class alignas(kCacheLine) Worker {
   void Loop();
   void RunSimple(Slot slot);
   [[nodiscard]] bool Attend();
+  [[nodiscard]] bool AttendWith(const Slot* slot);
   [[nodiscard]] bool FindTask(Slot* out);
   [[nodiscard]] bool FindTaskFairly(Slot* out);
   [[nodiscard]] bool TakeBatch(Slot* out);
@@ -110,6 +111,7 @@ class alignas(kCacheLine) Worker {
   bool closing_ = false;   // what is taken is to be cancelled
   QuietOwner quiet_;
   uint32_t tick_ = 0;
+  uint32_t turn_ = 0;      // the injection queue whose turn it is
   uint64_t hooks_epoch_ = 0;
   Hooks::Started hooks_started_;
   // ---- atomic

@@ -151,7 +151,8 @@ void WorkerSet::StartAgain() {
   // A stopping pool wants no more.
   if (!MayStartNow() || engine_.idle.Load().has(Census::kStop)) return;
   if (tuned()) {
-    while (engine_.idle.Load().live() < target() && StartOne(true) == StartResult::kStarted) {
+    while (engine_.idle.Load().live() < target() && !engine_.idle.Load().has(Census::kStop | Census::kStopWhenIdle) &&
+           StartOne(true) == StartResult::kStarted) {
     }
   } else if (engine_.HasTasks()) {
     Help();
@@ -162,6 +163,8 @@ bool WorkerSet::StartUpTo(uint32_t count) {
   const uint64_t deadline_ns = NowNs() + kStartPatienceNs;
   uint64_t pause_ns = kStartPauseNs;
   while (engine_.idle.Load().live() < count) {
+    // Without tasks the workers of a closing pool end as soon as they have started.
+    if (engine_.idle.Load().has(Census::kStop | Census::kStopWhenIdle) && !engine_.HasTasks()) return true;
     const StartResult result = StartOne(true);
     if (result == StartResult::kStarted) continue;
     if (result == StartResult::kNotWanted) return true;
@@ -182,10 +185,11 @@ bool WorkerSet::Tune(uint32_t count) {
   }
   DisturbAll();
   engine_.idle.WakeAll();
-  if (count != 0) return StartUpTo(count);
+  const bool all = count == 0 || StartUpTo(count);
+  // The ceiling may be higher now, also above those that live; as in BeginBlocked.
   engine_.quiet.Alert();
   if (engine_.HasTasks()) Help();
-  return true;
+  return all;
 }
 
 void WorkerSet::AdjustCeiling() {

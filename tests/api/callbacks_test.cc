@@ -115,6 +115,46 @@ TEST_CASE("F8: run, done and drop may call the library", "[callbacks]") {
   CHECK(caller.bad == 0);
 }
 
+// What a callback that belongs to a task gets when it waits for that task, or for the pool.
+struct SelfWaiter {
+  pool_t pool = 0;
+  std::atomic<pool_ticket_t> ticket{0};
+  std::atomic<int> deadlocks{0}, others{0};
+
+  void Wait() {
+    while (ticket == 0) std::this_thread::yield();
+    for (const pool_status_t status :
+         {pool_wait(ticket, 0, kBoundNs, nullptr, 0), pool_wait_idle(pool, kBoundNs),
+          pool_close(pool, POOL_DRAIN, kBoundNs), pool_destroy(pool)}) {
+      ++(status == POOL_E_DEADLOCK ? deadlocks : others);
+    }
+  }
+  static void Done(void* arg, const pool_result_t*) { static_cast<SelfWaiter*>(arg)->Wait(); }
+  static void Drop(void* arg, int32_t) { static_cast<SelfWaiter*>(arg)->Wait(); }
+};
+
+TEST_CASE("C2: done and drop that wait for their own task or pool get DEADLOCK", "[callbacks]") {
+  ScopedPool pool(1);
+  SelfWaiter waiter;
+  waiter.pool = pool;
+  pool_task_t task = Task(DoNothing, &waiter);
+  task.done = SelfWaiter::Done;
+  task.drop = SelfWaiter::Drop;
+  SECTION("on a worker") {
+    waiter.ticket = Submit(pool, task);
+    CHECK(pool_wait(waiter.ticket, 0, kBoundNs, nullptr, 0) == POOL_OK);
+  }
+  SECTION("on the thread that cancels") {
+    Must(pool_pause(pool), "pause");
+    waiter.ticket = Submit(pool, task);
+    CHECK(pool_cancel(waiter.ticket) == POOL_OK);
+    Must(pool_resume(pool), "resume");
+  }
+  CHECK(waiter.deadlocks == 8);
+  CHECK(waiter.others == 0);
+  CHECK(pool_ticket_release(waiter.ticket) == POOL_OK);
+}
+
 TEST_CASE("F8: a hook may call the library", "[callbacks]") {
   ScopedPool other(1);
   Caller caller;

@@ -322,6 +322,60 @@ TEST_CASE("C4: a submit that races a close runs or is cancelled once, or is refu
   }
 }
 
+TEST_CASE("C4: a tune that races a destroy starts no worker that outlives it", "[close]") {
+  const size_t threads = ThreadCount();
+  std::atomic<bool> destroyed{false};
+  std::atomic<uint64_t> late{0};
+  struct User {
+    std::atomic<bool>& destroyed;
+    std::atomic<uint64_t>& late;
+    static void Hook(void* user, pool_t, int32_t) {
+      auto* self = static_cast<User*>(user);
+      if (self->destroyed) ++self->late;
+    }
+  } user{destroyed, late};
+  for (uint64_t round = 0; round < Rounds(600); ++round) {
+    destroyed = false;
+    const pool_t pool = ScopedPool(2).GiveUp();
+    uint64_t id = 0;
+    Must(pool_hook_add(pool, User::Hook, User::Hook, &user, &id), "hook_add");
+    pool_status_t tuned = 1;
+    std::thread tuner([&] { tuned = pool_tune(pool, round % 10 == 0 ? 200 : 8); });
+    SpinFor(std::chrono::microseconds(round % 150));
+    Must(pool_destroy(pool), "destroy");
+    destroyed = true;
+    tuner.join();
+    REQUIRE((tuned == POOL_OK || tuned == POOL_E_CLOSED || tuned == POOL_E_BADHANDLE));
+  }
+  CHECK(late == 0);
+  CHECK(AwaitThreadCount(threads));
+}
+
+TEST_CASE("C12: a task that runs inside an outsider's wait may submit while its pool drains", "[close]") {
+  ScopedPool pool(1);
+  Gate busy, draining;
+  Must(pool_submit(pool, PassGate, &busy), "submit");
+  REQUIRE(busy.AwaitArrivals(1));
+  std::atomic<uint64_t> runs{0};
+  Body parent([&](pool_ctx_t* ctx) {
+    draining.Pass();
+    return pool_ctx_submit(ctx, CountRun, &runs);
+  });
+  const pool_ticket_t ticket = Submit(pool, Task(Body::Run, &parent));
+  pool_result_t result;
+  std::thread helper(
+      [&] { Must(pool_wait(ticket, POOL_WAIT_HELP, kBoundNs, &result, sizeof(result)), "wait"); });
+  REQUIRE(draining.AwaitArrivals(1));
+  CHECK(pool_close(pool, POOL_DRAIN, 0) == POOL_E_TIMEOUT);
+  draining.Open();
+  helper.join();
+  CHECK(result.code == 0);
+  busy.Open();
+  CHECK(pool_close(pool, POOL_DRAIN, kBoundNs) == POOL_OK);
+  CHECK(runs == 1);
+  CHECK(pool_ticket_release(ticket) == POOL_OK);
+}
+
 TEST_CASE("tickets and groups outlive their pool, settled", "[close]") {
   pool_group_t group = 0;
   pool_ticket_t ticket = 0;

@@ -248,6 +248,25 @@ TEST_CASE("tune starts workers at once and ends them after their current task", 
   CHECK(Stats(pool).retired == 2);
 }
 
+TEST_CASE("a target raised for workers that live, but had no place, lets them work", "[elastic][tune]") {
+  ScopedPool pool(2);
+  Gate held;
+  const pool_ticket_t target = Submit(pool, Task(PassGate, &held));
+  REQUIRE(held.AwaitArrivals(1));
+  Body waits([&](pool_ctx_t*) { return pool_wait(target, 0, kBoundNs, nullptr, 0); });
+  Must(pool_submit(pool, Body::Run, &waits), "submit");
+  REQUIRE(PollUntil([&] { return Stats(pool).workers_blocked == 1; }));
+  Must(pool_submit(pool, PassGate, &held), "submit");
+  REQUIRE(held.AwaitArrivals(2));  // by the worker that stands in
+  std::atomic<uint64_t> runs{0};
+  Must(pool_submit(pool, CountRun, &runs), "submit");
+  CHECK(pool_tune(pool, 3) == POOL_OK);
+  CHECK(PollUntil([&] { return runs == 1; }, kBoundNs / 4));  // well before the gate gives up
+  held.Open();
+  REQUIRE(WaitIdle(pool));
+  CHECK(pool_ticket_release(target) == POOL_OK);
+}
+
 TEST_CASE("tune may go above workers_max up to workers_limit", "[elastic][tune]") {
   pool_options_t options = Options(2);
   options.workers_limit = 6;

@@ -340,6 +340,33 @@ TEST_CASE("a burst in front of a selfish task is not reversed into starvation",
   selfish.stop = true;
 }
 
+TEST_CASE("more selfish tasks than a worker's own queue holds do not starve the tasks of any thread",
+          "[submit][fairness]") {
+  constexpr uint64_t kSelfish = 1'000;
+  struct Crowd {
+    std::atomic<uint64_t> runs{0};
+    std::atomic<bool> stop{false};
+    static int32_t Run(void* arg, pool_ctx_t* ctx) {
+      auto* crowd = static_cast<Crowd*>(arg);
+      ++crowd->runs;
+      return crowd->stop ? 0 : pool_ctx_submit(ctx, Run, arg);
+    }
+  } crowd;
+  ScopedPool pool(1);
+  for (uint64_t i = 0; i < kSelfish; ++i) Must(pool_submit(pool, Crowd::Run, &crowd), "submit");
+  REQUIRE(PollUntil([&] { return crowd.runs > 10 * kSelfish; }));
+  // Threads differ in the queue that they use.
+  for (int i = 0; i < 4; ++i) {
+    std::thread([&] {
+      Outsider outsider{&crowd.runs};
+      Must(pool_submit(pool, Outsider::Run, &outsider), "submit");
+      if (!PollUntil([&] { return outsider.started.load(); })) std::abort();
+    }).join();
+  }
+  crowd.stop = true;
+  REQUIRE(WaitIdle(pool));
+}
+
 TEST_CASE("many producers and workers run every task exactly once", "[submit]") {
   constexpr uint64_t kProducers = 4;
   const uint64_t each = Rounds(50'000);

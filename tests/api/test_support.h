@@ -78,6 +78,13 @@ template <typename Pred>
   return true;
 }
 
+// Busy for so long, to meet another thread at some moment of a race.
+inline void SpinFor(std::chrono::microseconds time) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < end) {
+  }
+}
+
 class Stopwatch {
  public:
   [[nodiscard]] double Seconds() const {

@@ -200,6 +200,18 @@ MODEL_TEST("B2: a task does not wait beside a sleeping worker, whoever was searc
   AwaitIdleAndDestroy(pool);
 }
 
+// A worker that ends a task takes the next ones as a batch; on their way they are in no queue.
+MODEL_TEST("B2: a task of a batch does not wait beside a worker that looked while the batch was on its way",
+           .preemptions = 1, .spins_max = 0) {
+  Rendezvous rendezvous;
+  const pool_t pool = Create(2, POOL_FOREVER, 2, nullptr);
+  Job first;
+  first.Submit(pool);
+  MODEL_CHECK(pool_submit(pool, &Rendezvous::Await, &rendezvous) == POOL_OK);
+  MODEL_CHECK(pool_submit(pool, &Rendezvous::Meet, &rendezvous) == POOL_OK);
+  AwaitIdleAndDestroy(pool);
+}
+
 MODEL_TEST("B2: a task does not wait beside a worker that was not started", .preemptions = 1) {
   Rendezvous rendezvous;
   const pool_t pool = Create(2, POOL_FOREVER, 0, nullptr);
@@ -663,7 +675,7 @@ MODEL_TEST("B2: a helper of a parallel loop does not lie beside a worker that go
   Destroy(pool);
 }
 
-MODEL_TEST("the caller of a parallel loop gets the code that a body on a helper returned", .preemptions = 1) {
+void GetCodeOfHelper() {
   const pool_t pool = Create(1, POOL_FOREVER, 1);
   const auto body = [](void*, uint64_t begin, uint64_t, uint32_t, pool_ctx_t*) -> int32_t {
     return begin == 0 ? 0 : -7;
@@ -672,6 +684,13 @@ MODEL_TEST("the caller of a parallel loop gets the code that a body on a helper 
   MODEL_CHECK(pool_parallel_for(pool, 0, 2, 1, 0, body, nullptr, &code) == POOL_OK);
   MODEL_CHECK(code == -7);
   Destroy(pool);
+}
+
+MODEL_TEST("the caller of a parallel loop gets the code that a body on a helper returned", .preemptions = 1) {
+  GetCodeOfHelper();
+}
+MODEL_TEST("B8: the same with a caller that never spins before it sleeps", .preemptions = 1, .spins_max = 0) {
+  GetCodeOfHelper();
 }
 
 MODEL_TEST("statistics read while the first worker starts find it whole, or not yet", .preemptions = 1) {

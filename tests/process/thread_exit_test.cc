@@ -334,6 +334,99 @@ TEST_CASE("F3: tasks on the queue of a worker whose thread ends are run by other
   }
 }
 
+TEST_CASE("F3: a start hook that ends its thread loses no task", "[thread_exit]") {
+  struct Once {
+    std::atomic<bool> exits{false};
+    static void Start(void* user, pool_t, int32_t) {
+      if (static_cast<Once*>(user)->exits.exchange(false)) pthread_exit(nullptr);
+    }
+  } once;
+  ScopedPool pool(1);
+  CheckNextTaskRuns(pool);
+  once.exits = true;
+  uint64_t id = 0;
+  Must(pool_hook_add(pool, Once::Start, nullptr, &once, &id), "hook_add");
+  CheckNextTaskRuns(pool);
+  CHECK_FALSE(once.exits);
+}
+
+TEST_CASE("F3: a done that ends its thread leaves the task settled, and drop is called", "[thread_exit]") {
+  struct Exits {
+    std::atomic<uint64_t> drops{0};
+    static void Done(void*, const pool_result_t*) { pthread_exit(nullptr); }
+    static void Drop(void* arg, int32_t) { ++static_cast<Exits*>(arg)->drops; }
+  } exits;
+  ScopedPool pool(1);
+  pool_task_t task = Task(DoNothing, &exits);
+  task.done = Exits::Done;
+  task.drop = Exits::Drop;
+  SECTION("on a worker") { CHECK(ResultOf(Submit(pool, task)).outcome == POOL_DONE); }
+  SECTION("on a thread that cancels") {
+    Must(pool_pause(pool), "pause");
+    const pool_ticket_t ticket = Submit(pool, task);
+    std::thread([&] { (void)pool_cancel(ticket); }).join();
+    CHECK(ResultOf(ticket).outcome == POOL_CANCELLED);
+    Must(pool_resume(pool), "resume");
+  }
+  CHECK(exits.drops == 1);
+  CHECK(WaitIdle(pool));
+  CheckNextTaskRuns(pool);
+}
+
+TEST_CASE("F3: a drop that ends its thread leaves the task counted and settled", "[thread_exit]") {
+  const pool_drop_fn drop = [](void*, int32_t) { pthread_exit(nullptr); };
+  pool_options_t options = Options(1);
+  options.drop = drop;
+  ScopedPool pool(options);
+  Must(pool_submit(pool, DoNothing, nullptr), "submit");
+  CHECK(WaitIdle(pool));
+  pool_task_t task = Task(DoNothing, nullptr);
+  task.drop = drop;
+  CHECK(ResultOf(Submit(pool, task)).outcome == POOL_DONE);
+  CHECK(WaitIdle(pool));
+  CHECK(Stats(pool).done == 2);
+}
+
+TEST_CASE("F3: forks that a thief leaves behind when its thread ends are joined under a cancelling close",
+          "[thread_exit]") {
+  for (uint64_t round = 0; round < Rounds(300); ++round) {
+    std::atomic<bool> held{false}, forked{false}, stolen{false}, go{false};
+    const auto await = [](std::atomic<bool>& flag) {
+      while (!flag) std::this_thread::sleep_for(std::chrono::microseconds(10));
+    };
+    Body hold([&](pool_ctx_t*) {
+      held = true;
+      await(forked);
+      return 0;
+    });
+    Body exits([&](pool_ctx_t*) {
+      stolen = true;
+      while (!go) {
+      }
+      pthread_exit(nullptr);
+      return 0;
+    });
+    Body parent([&](pool_ctx_t* ctx) {
+      pool_fork_t forks[4];
+      pool_ctx_fork(ctx, &forks[0], Body::Run, &exits);
+      for (int i = 1; i < 4; ++i) pool_ctx_fork(ctx, &forks[i], DoNothing, nullptr);
+      forked = true;
+      await(stolen);
+      for (int i = 3; i >= 0; --i) pool_ctx_join(ctx, &forks[i], nullptr);
+      return 0;
+    });
+    ScopedPool pool(2);
+    Must(pool_submit(pool, Body::Run, &hold), "submit");
+    await(held);
+    Must(pool_submit(pool, Body::Run, &parent), "submit");
+    await(stolen);
+    std::this_thread::sleep_for(std::chrono::microseconds(200));  // the parent waits in its join
+    go = true;
+    SpinFor(std::chrono::microseconds(round * 37 % 120));
+    REQUIRE(pool_close(pool, POOL_CANCEL_QUEUED, kBoundNs) == POOL_OK);
+  }
+}
+
 TEST_CASE("F3: a thousand tasks that each end their thread lose nothing and leak no thread",
           "[thread_exit]") {
   const size_t threads = ThreadCount();
