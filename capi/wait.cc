@@ -59,6 +59,7 @@ Status Cancel(Handles& handles, TaskRecord& record) {
     record.AskStop();
     return FailConst(POOL_E_ALREADY, "the task runs or is over");
   }
+  record.engine->AddTombstones(1);
   CancelClaimed(record, nullptr, POOL_E_CANCELLED);
   return POOL_OK;
 }

@@ -93,6 +93,27 @@ void Dispatcher::GiveBackMemory() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   }
 }
 
+uint32_t Dispatcher::Purge(bool (*drop)(Slot slot)) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  uint32_t purged = 0;
+  for (uint32_t i = 0; i < count_; ++i) {
+    InjectionQueue& queue = queues_[i];
+    queue.Lock();
+    const uint32_t here = queue.Purge(drop);
+    limit_.Left(queue, here);
+    InjectionQueue::Block* surplus = queue.DetachSurplus();
+    queue.Unlock();
+    InjectionQueue::FreeBlocks(surplus);
+    purged += here;
+  }
+  return purged;
+}
+
+uint64_t Dispatcher::Size() const {
+  uint64_t size = 0;
+  for (uint32_t i = 0; i < count_; ++i) size += queues_[i].Size();
+  return size;
+}
+
 bool Dispatcher::HasTasks() const {
   if (queues_ == nullptr) return false;  // a pool that could not be made
   for (uint32_t i = 0; i < count_; ++i) {
@@ -111,9 +132,7 @@ bool Dispatcher::HasRoom() const {
   if (limit_.unlimited()) return true;
   if (limit_.exact()) return limit_.HasRoomExact();
   if (limit_.StockApprox()) return true;
-  uint64_t queued = 0;
-  for (uint32_t i = 0; i < count_; ++i) queued += queues_[i].Size();
-  return queued < limit_.limit();
+  return Size() < limit_.limit();
 }
 
 }  // namespace workpool

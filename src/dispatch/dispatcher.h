@@ -46,7 +46,11 @@ class Dispatcher {
   // A burst is over.
   void GiveBackMemory();
 
+  // Takes out what drop says it has dropped, with a lock held; returns how many.
+  uint32_t Purge(bool (*drop)(Slot slot));
+
   [[nodiscard]] bool HasTasks() const;
+  [[nodiscard]] uint64_t Size() const;
   [[nodiscard]] uint64_t SubmittedCount() const;
   [[nodiscard]] bool HasRoom() const;
 

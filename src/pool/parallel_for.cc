@@ -28,7 +28,7 @@ class Loop : public Entry {
  public:
   Loop(Engine& engine, Frame* caller, uint64_t begin, uint64_t end, uint64_t grain, uint32_t participants, RangeFn body,
        void* arg)
-      : Entry{&Execute, &Discard},
+      : Entry{&kKind},
         engine_(engine),
         caller_(caller),
         end_(end),
@@ -62,19 +62,21 @@ class Loop : public Entry {
     while (!forked_ && Claim(&begin, &end)) RunPiece(frame, id, begin, end);
   }
 
-  // Refuses further helpers and waits for those inside.
-  void Finish(Worker* worker) {
+  // Refuses further helpers and waits for those inside. queued: as many as were sent for.
+  void Finish(Worker* worker, uint32_t queued) {
     // acquire, here and below: what the helpers did.
-    uint32_t inside = inside_.fetch_or(kClosed, kAcquire) & ~kClosed;
+    const uint32_t open = inside_.fetch_or(kClosed, kAcquire);
+    if (const uint32_t late = queued - open / kArrived; late > 0) engine_.AddTombstones(late);
+    uint32_t inside = open & kInside;
     for (int spin = 0; inside != 0 && spin < SpinRounds(kEndSpins); ++spin) {
       SpinPause();
-      inside = inside_.load(kAcquire) & ~kClosed;
+      inside = inside_.load(kAcquire) & kInside;
     }
     if (inside == 0) return;
     const BlockedScope blocked(worker);
     for (;;) {
       const uint32_t state = inside_.load(kAcquire);
-      if ((state & ~kClosed) == 0) return;
+      if ((state & kInside) == 0) return;
       (void)FutexWait(inside_, state, kNever);
     }
   }
@@ -84,8 +86,12 @@ class Loop : public Entry {
   bool forked() const { return forked_; }
 
  private:
-  static constexpr uint32_t kClosed = 1;  // the count of helpers is in steps of 2
+  // inside_: bit 0 closed; bits 1..15 helpers inside; bits 16..31 those that have come off a queue in time.
+  static constexpr uint32_t kClosed = 1;
   static constexpr uint32_t kOne = 2;
+  static constexpr uint32_t kArrived = 1 << 16;
+  static constexpr uint32_t kInside = kArrived - kOne;
+  static_assert(kParticipantsMax * kOne < kArrived && uint64_t{kParticipantsMax} * kArrived < uint64_t{1} << 32);
 
   // A helper comes off the queue.
   static void Execute(Entry& self, Worker& worker, bool) {
@@ -97,23 +103,37 @@ class Loop : public Entry {
         if (inside) loop.Leave();
         loop.Unref();
       }
-    } out{loop, loop.Enter()};
+    } out{loop, loop.Arrive(kOne)};
     if (out.inside) loop.Participate(&worker);
   }
-  static void Discard(Entry& self) { static_cast<Loop&>(self).Unref(); }
+  static void Discard(Entry& self) {
+    auto& loop = static_cast<Loop&>(self);
+    (void)loop.Arrive(0);
+    loop.Unref();
+  }
+  static bool Bury(Entry& self) {
+    auto& loop = static_cast<Loop&>(self);
+    if ((loop.inside_.load(kRelaxed) & kClosed) == 0) return false;
+    loop.Unref();
+    return true;
+  }
+  static constexpr EntryKind kKind{&Execute, &Discard, &Bury};
 
-  bool Enter() {
-    uint32_t inside = inside_.load(kRelaxed);
-    while ((inside & kClosed) == 0) {
+  // A helper comes off a queue, and enters by kOne. False: too late.
+  bool Arrive(uint32_t enter) {
+    uint32_t state = inside_.load(kRelaxed);
+    while ((state & kClosed) == 0) {
       // relaxed: the queue has brought the loop as its caller set it up.
-      if (inside_.compare_exchange_weak(inside, inside + kOne, kRelaxed, kRelaxed)) return true;
+      if (inside_.compare_exchange_weak(state, state + kArrived + enter, kRelaxed, kRelaxed)) return true;
     }
+    engine_.TombstoneTaken();
     return false;
   }
 
   void Leave() {
     // release: what this helper did; the caller waits for the count.
-    if (inside_.fetch_sub(kOne, kRelease) == (kOne | kClosed)) FutexWakeAll(inside_);
+    const uint32_t before = inside_.fetch_sub(kOne, kRelease);
+    if ((before & kClosed) != 0 && (before & kInside) == kOne) FutexWakeAll(inside_);
   }
 
   bool Claim(uint64_t* begin, uint64_t* end) {
@@ -192,8 +212,8 @@ class Loop : public Entry {
   alignas(kCacheLine) Atomic<uint64_t> next_;
 };
 
-// Queues helpers. Those that find no room are simply missing.
-void Offer(Engine& engine, Loop& loop, uint32_t helpers, Worker* worker, ThreadLine& line) {
+// Queues helpers; returns how many. Those that find no room are simply missing.
+uint32_t Offer(Engine& engine, Loop& loop, uint32_t helpers, Worker* worker, ThreadLine& line) {
   loop.Ref(helpers);
   const Slot slot = SlotOf(loop);
   uint32_t queued = 0;
@@ -210,6 +230,7 @@ void Offer(Engine& engine, Loop& loop, uint32_t helpers, Worker* worker, ThreadL
     if (engine.idle.Load().NeedsHelp()) engine.workers.Help();
   }
   if (queued < helpers) loop.Unref(helpers - queued);
+  return queued;
 }
 
 }  // namespace
@@ -232,10 +253,11 @@ Status Pool::ParallelFor(uint64_t begin, uint64_t end, uint64_t grain, uint32_t 
     Loop* loop;
     Worker* worker;
     int32_t* body_code;
+    uint32_t queued;
     // Also when a body ends this thread: helpers use the loop until they have left it.
     ~Out() {
       if (loop->forked()) return;
-      loop->Finish(worker);
+      loop->Finish(worker, queued);
       if (body_code != nullptr) *body_code = loop->code();
       loop->Unref();
     }
@@ -243,8 +265,8 @@ Status Pool::ParallelFor(uint64_t begin, uint64_t end, uint64_t grain, uint32_t 
   const uint64_t units = (end - begin - 1) / std::max<uint64_t>(grain, 1);
   const uint64_t helpers = std::min<uint64_t>(
       {uint64_t{participants_max} - 1, units, uint64_t{census.ceiling()} - (worker != nullptr ? 1 : 0)});
-  const Out out{loop, worker, body_code};
-  Offer(engine_, *loop, static_cast<uint32_t>(helpers), worker, *line);
+  Out out{loop, worker, body_code, 0};
+  out.queued = Offer(engine_, *loop, static_cast<uint32_t>(helpers), worker, *line);
   loop->Participate(worker);
   if (loop->forked()) return FailConst(POOL_E_FORKED, "a body forked; this is the child");
   return POOL_OK;

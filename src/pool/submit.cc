@@ -47,8 +47,10 @@ Status Pool::SubmitOutsideInSection(ThreadLine& line, const Slot* slots, uint32_
     engine_.outside.rejected.Add();
     return FailConst(POOL_E_THREAD, "no worker lives and none could be started; nothing was accepted");
   }
-  const Dispatcher::PushResult result =
-      engine_.dispatcher.Push(slots, count, line.index, admission, true);
+  Dispatcher::PushResult result = engine_.dispatcher.Push(slots, count, line.index, admission, true);
+  if (result.status == POOL_E_FULL && result.accepted == 0 && engine_.MakeRoom()) [[unlikely]] {
+    result = engine_.dispatcher.Push(slots, count, line.index, admission, true);
+  }
   *accepted = result.accepted;
   if (result.accepted > 0) {
     // The task before the look at the census; partner: the fence in IdleSet::Announce. Either the worker
@@ -195,6 +197,7 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const FullPol
     if (status != POOL_OK) {
       record.group->Withdraw();
     } else if (!record.group->Offer(record) && record.Claim()) {
+      engine_.AddTombstones(1);
       CancelClaimed(record, nullptr, POOL_E_CANCELLED);
     }
   }

@@ -6,16 +6,6 @@
 #include "base/memory.h"
 
 namespace workpool {
-namespace {
-
-// The first block serves a pool that never has a backlog, the second one a small burst. Then blocks grow, so that a
-// large backlog asks the kernel seldom (base/memory.h).
-constexpr size_t kFirstBytes = 4096;
-constexpr size_t kSecondBytes = 64 * 1024;
-constexpr size_t kLargestBytes = 1024 * 1024;
-constexpr size_t kGrowth = 4;
-
-}  // namespace
 
 struct InjectionQueue::Block {
   Block* next;
@@ -46,18 +36,22 @@ void InjectionQueue::FreeBlocks(Block* blocks) {
   }
 }
 
-InjectionQueue::Block* InjectionQueue::DetachSpares(uint32_t keep) {
-  uint32_t spares = spares_.load(kRelaxed);
-  if (spares <= keep) return nullptr;
-  // The newest, which are the largest.
+InjectionQueue::Block* InjectionQueue::DetachSpares(size_t keep_bytes) {
+  if (spare_bytes_.load(kRelaxed) <= keep_bytes) return nullptr;
+  Block* kept = nullptr;
   Block* surplus = nullptr;
-  for (; spares > keep; --spares) {
+  size_t bytes = 0;
+  while (spare_ != nullptr) {
     Block* block = spare_;
     spare_ = block->next;
-    block->next = surplus;
-    surplus = block;
+    const bool keep = bytes + block->bytes <= keep_bytes;
+    if (keep) bytes += block->bytes;
+    Block*& list = keep ? kept : surplus;
+    block->next = list;
+    list = block;
   }
-  spares_.store(spares, kRelaxed);
+  spare_ = kept;
+  spare_bytes_.store(bytes, kRelaxed);
   return surplus;
 }
 
@@ -66,27 +60,27 @@ InjectionQueue::Block* InjectionQueue::DetachBacklog() {
   if (head_ != nullptr) Retire(head_);
   head_ = tail_ = nullptr;
   tail_index_ = tail_capacity_ = 0;
-  return DetachSpares(kSparesIdle);
+  return DetachSpares(kIdleBytes);
 }
 
 void InjectionQueue::Retire(Block* block) {
   block->next = spare_;
   spare_ = block;
-  spares_.store(spares_.load(kRelaxed) + 1, kRelaxed);
-  --used_;
+  spare_bytes_.store(spare_bytes_.load(kRelaxed) + block->bytes, kRelaxed);
+  used_bytes_ -= block->bytes;
 }
 
 bool InjectionQueue::AddBlock() {
   Block* block = spare_;
   if (block != nullptr) {
     spare_ = block->next;
-    spares_.store(spares_.load(kRelaxed) - 1, kRelaxed);
+    spare_bytes_.store(spare_bytes_.load(kRelaxed) - block->bytes, kRelaxed);
   } else {
     block = Block::Make(tail_ == nullptr ? kFirstBytes
                                          : std::clamp(kGrowth * tail_->bytes, kSecondBytes, kLargestBytes));
     if (block == nullptr) return false;
   }
-  ++used_;
+  used_bytes_ += block->bytes;
   block->next = nullptr;
   if (tail_ == nullptr) {
     head_ = block;
@@ -110,9 +104,12 @@ uint32_t InjectionQueue::Push(const Slot* slots, uint32_t count, bool counted) {
     tail_index_ += n;
     pushed += n;
   }
-  // In this order: a reader in between sees too many submitted, never too few, so an idle pool is never seen too soon.
-  pushed_.Add(pushed);
-  if (!counted) uncounted_.Add(pushed);
+  if (counted) {
+    pushed_.Add(pushed);
+  } else {
+    moved_.Add(pushed);
+    allowed_ -= pushed;
+  }
   return pushed;
 }
 
@@ -137,6 +134,44 @@ uint32_t InjectionQueue::Take(Slot* out, uint32_t max) {
   // An empty queue starts its block again, so that light traffic stays in the same cache lines.
   if (taken == size && taken > 0) head_index_ = tail_index_ = 0;
   return taken;
+}
+
+uint32_t InjectionQueue::Purge(bool (*drop)(Slot slot)) {
+  const uint64_t size = Size();
+  if (size == 0) return 0;
+  struct Place {
+    Block* block;
+    uint32_t index;
+    Slot& Next() {
+      if (index == block->capacity) {
+        block = block->next;
+        index = 0;
+      }
+      return block->slots[index++];
+    }
+  };
+  Place from{head_, head_index_};
+  Place to = from;
+  uint32_t kept = 0;
+  for (uint64_t i = 0; i < size; ++i) {
+    const Slot slot = from.Next();
+    if (drop(slot)) continue;
+    to.Next() = slot;
+    ++kept;
+  }
+  while (to.block->next != nullptr) {
+    Block* empty = to.block->next;
+    to.block->next = empty->next;
+    Retire(empty);
+  }
+  tail_ = to.block;
+  tail_index_ = to.index;
+  tail_capacity_ = tail_->capacity;
+  tail_slots_ = tail_->slots;
+  if (kept == 0) head_index_ = tail_index_ = 0;
+  const auto purged = static_cast<uint32_t>(size - kept);
+  taken_.Add(purged);
+  return purged;
 }
 
 }  // namespace workpool

@@ -1,8 +1,8 @@
 // InjectionQueue: a FIFO of tasks, fed from any thread and taken in batches. A pool has several ("stripes");
 // a thread that finds one locked turns to the next, so the lock is seldom waited for.
 // Threads:   all, any thread.
-// Memory:    slots lie in blocks. Empty ones stay for reuse, at most about as many as are in use; when the pool runs out
-//            of tasks all but the two smallest are given back.
+// Memory:    slots lie in blocks. Empty ones stay for reuse, at most about as much as is in use; when the pool runs out
+//            of tasks all but the small ones are given back.
 #pragma once
 
 #include <cstdint>
@@ -41,28 +41,31 @@ class alignas(kCacheLine) InjectionQueue {
   // Moves at most max of the oldest to out; returns how many.
   [[nodiscard]] uint32_t Take(Slot* out, uint32_t max) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // Takes out those that drop, which runs with the lock held, says it has dropped; the others keep their order. Returns
+  // how many.
+  uint32_t Purge(bool (*drop)(Slot slot)) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   // Empty blocks stay for reuse until somebody detaches them, and frees them after the unlock.
   struct Block;
-  // While there is work: what is beyond four and as many as are in use.
-  [[nodiscard]] Block* DetachSurplus() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return DetachSpares(used_ + 4); }
+  // While there is work: what is beyond a little and as much as is in use.
+  [[nodiscard]] Block* DetachSurplus() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return DetachSpares(used_bytes_ + kSpareBytes);
+  }
   // A burst is over: all that an empty queue does not need.
   [[nodiscard]] Block* DetachBacklog() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   static void FreeBlocks(Block* blocks);
   // It holds more than an idle queue needs. Without the lock: good for deciding whether to lock.
-  [[nodiscard]] bool HasBacklogMemory() const { return spares_.load(kRelaxed) > kSparesIdle; }
+  [[nodiscard]] bool HasBacklogMemory() const { return spare_bytes_.load(kRelaxed) > kIdleBytes; }
 
   // Exact under the lock or when nobody is inside; otherwise good for deciding whether to lock.
   [[nodiscard]] uint64_t Size() const {
-    // taken first: it never passes pushed.
+    // taken first: it never passes the other two.
     const uint64_t taken = taken_.Read();
-    return pushed_.Read() - taken;
+    return pushed_.Read() + moved_.Read() - taken;
   }
 
   // Tasks accepted through this queue.
-  [[nodiscard]] uint64_t SubmittedCount() const {
-    const uint64_t uncounted = uncounted_.Read();
-    return pushed_.Read() - uncounted;
-  }
+  [[nodiscard]] uint64_t SubmittedCount() const { return pushed_.Read(); }
 
   // How many more may be pushed under the queue limit, see dispatch/queue_limit.h: each push uses one up.
   [[nodiscard]] int64_t Credits() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -73,23 +76,31 @@ class alignas(kCacheLine) InjectionQueue {
   }
 
  private:
-  static constexpr uint32_t kSparesIdle = 2;
+  // The first block serves a pool that never has a backlog, the second one a small burst. Then blocks grow, so that a
+  // large backlog asks the kernel seldom (base/memory.h).
+  static constexpr size_t kFirstBytes = 4096;
+  static constexpr size_t kSecondBytes = 64 * 1024;
+  static constexpr size_t kLargestBytes = 1024 * 1024;
+  static constexpr size_t kGrowth = 4;
+  static constexpr size_t kIdleBytes = kFirstBytes + kSecondBytes;
+  static constexpr size_t kSpareBytes = 2 * kLargestBytes;
 
   void Retire(Block* block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  [[nodiscard]] Block* DetachSpares(uint32_t keep) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  [[nodiscard]] Block* DetachSpares(size_t keep_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool AddBlock() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   SpinLock mu_;
-  // Written under the lock. pushed_ counts what the statistics call submitted before a task can be taken.
+  // Written under the lock. pushed_ counts what the statistics call submitted before a task can be taken, moved_ what
+  // they count elsewhere, or not at all.
   Counter pushed_;
+  Counter moved_;
   Counter taken_;
-  Counter uncounted_;
   uint64_t allowed_ ABSL_GUARDED_BY(mu_) = 0;
   Block* head_ ABSL_GUARDED_BY(mu_) = nullptr;  // oldest; taken from
   Block* tail_ ABSL_GUARDED_BY(mu_) = nullptr;  // newest; pushed to
   Block* spare_ ABSL_GUARDED_BY(mu_) = nullptr;  // empty ones
-  Atomic<uint32_t> spares_{0};
-  uint32_t used_ ABSL_GUARDED_BY(mu_) = 0;  // blocks from head to tail
+  Atomic<size_t> spare_bytes_{0};
+  size_t used_bytes_ ABSL_GUARDED_BY(mu_) = 0;  // of blocks from head to tail
   uint32_t head_index_ ABSL_GUARDED_BY(mu_) = 0;
   uint32_t tail_index_ ABSL_GUARDED_BY(mu_) = 0;
   // Of the newest block.

@@ -85,6 +85,18 @@ class TaskRecord : public Entry {
   Atomic<uint32_t> refs_{1};
 };
 
+// Gives a reference back at the end of its scope.
+class RecordReference {
+ public:
+  explicit RecordReference(TaskRecord& record) : record_(record) {}
+  ~RecordReference() { record_.Unref(); }
+  RecordReference(const RecordReference&) = delete;
+  RecordReference& operator=(const RecordReference&) = delete;
+
+ private:
+  TaskRecord& record_;
+};
+
 // Told by every task that pool_wait_many watches.
 class Event;
 Event& AnyTaskOver();

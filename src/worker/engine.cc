@@ -1,5 +1,8 @@
 #include "worker/engine.h"
 
+#include <algorithm>
+
+#include "task/entry.h"
 #include "worker/worker.h"
 
 namespace workpool {
@@ -11,6 +14,20 @@ Engine::Engine(const EngineOptions& engine_options)
       dispatcher(engine_options.queue_limit, engine_options.queues),
       workers(*this, engine_options.workers_limit, engine_options.workers_max,
               engine_options.workers_min) {}
+
+uint32_t Engine::PurgeTombstones() {
+  if (purge_at.exchange(INT64_MAX, kRelaxed) == INT64_MAX) return 0;
+  const uint32_t purged = dispatcher.Purge([](Slot slot) {
+    if (!IsEntry(slot)) return false;
+    Entry& entry = EntryOf(slot);
+    return entry.kind->bury != nullptr && entry.kind->bury(entry);
+  });
+  const int64_t left = tombstones.fetch_sub(purged, kRelaxed) - purged;
+  // What is left lies in deques. The next purge is to take out about as many as it looks at.
+  purge_at.store(std::max(kTombstonesMin, 2 * left + static_cast<int64_t>(dispatcher.Size())), kRelaxed);
+  if (purged > 0 && !dispatcher.limit().unlimited()) space_event.Notify();
+  return purged;
+}
 
 bool Engine::HasTasks() const {
   if (dispatcher.HasTasks()) return true;

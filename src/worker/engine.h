@@ -42,6 +42,20 @@ struct Engine {
     if (idle_event.HasWaiters()) idle_event.Notify();
   }
 
+  // Entries that stay behind in the queues, because what they stand for is run or cancelled elsewhere; told before that
+  // happens. When there are many, those in injection queues are taken out.
+  void AddTombstones(uint32_t count) {
+    if (tombstones.fetch_add(count, kRelaxed) + count >= purge_at.load(kRelaxed)) [[unlikely]] PurgeTombstones();
+  }
+  // A worker, or whoever empties the queues, has come to one.
+  void TombstoneTaken() { tombstones.fetch_sub(1, kRelaxed); }
+  // The queue limit is reached. True: it was by tombstones, and there is room now.
+  [[nodiscard]] bool MakeRoom() {
+    // With an exact limit they do not count.
+    const auto many = static_cast<int64_t>(options.queue_limit / 8);
+    return !exact_limit && tombstones.load(kRelaxed) > many && PurgeTombstones() > 0;
+  }
+
   // ---- constant after construction
   const EngineOptions options;
   const bool exact_limit;
@@ -59,10 +73,16 @@ struct Engine {
   Hooks hooks;
   Log log;
   OutsideCounters outside;
+  // Below zero for a moment if one is taken before it is told.
+  Atomic<int64_t> tombstones{0};
+  Atomic<int64_t> purge_at{kTombstonesMin};  // INT64_MAX while somebody purges
   SharedCounter settling;  // tasks with a record that are counted as ended; settled follows when their
   SharedCounter settled;   // result is visible
   Event idle_event;   // no task is queued or running
   Event space_event;  // the queue limit has room again
+
+ private:
+  uint32_t PurgeTombstones();
 };
 
 }  // namespace workpool

@@ -120,13 +120,15 @@ inline bool Retrieve(Worker& worker, Fork& fork) {
   while (fork.state.load(kAcquire) != Fork::kOver) (void)FutexWait(fork.state, Fork::kAwaited, kNever);
 }
 
+constexpr EntryKind kForkKind{&ExecuteFork, &DiscardFork, nullptr};
+
 }  // namespace
 
-bool IsFork(const Slot& slot) { return IsEntry(slot) && EntryOf(slot).execute == &ExecuteFork; }
+bool IsFork(const Slot& slot) { return IsEntry(slot) && EntryOf(slot).kind == &kForkKind; }
 
 void ForkChild(Frame& parent, pool_fork_t* memory, RunFn run, void* arg) {
   auto* fork = new (memory)
-      Fork{{&ExecuteFork, &DiscardFork}, run, arg, &parent, {Fork::kQueued}, 0};
+      Fork{{&kForkKind}, run, arg, &parent, {Fork::kQueued}, 0};
   if (parent.worker != nullptr) {
     parent.worker->counters.submitted.Add();
     if (parent.worker->TryPush(SlotOf(*fork))) return;
@@ -136,7 +138,7 @@ void ForkChild(Frame& parent, pool_fork_t* memory, RunFn run, void* arg) {
 
 Status JoinChild(Frame& parent, pool_fork_t* memory, int32_t* code) {
   auto& fork = *reinterpret_cast<Fork*>(memory);
-  if (fork.execute != &ExecuteFork || fork.parent != &parent) {
+  if (fork.kind != &kForkKind || fork.parent != &parent) {
     return FailConst(POOL_E_INVALID, "mem holds no fork of this task; join each fork once");
   }
   Worker* worker = parent.worker;
@@ -148,7 +150,7 @@ Status JoinChild(Frame& parent, pool_fork_t* memory, int32_t* code) {
     AwaitFork(fork, worker);
     result = fork.code;
   }
-  fork.execute = nullptr;
+  fork.kind = nullptr;
   if (code != nullptr) *code = result;
   return POOL_OK;
 }

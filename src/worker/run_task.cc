@@ -150,22 +150,12 @@ void Settle(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code) {
   drop();
 }
 
-class RecordReference {
- public:
-  explicit RecordReference(TaskRecord& record) : record_(record) {}
-  ~RecordReference() { record_.Unref(); }
-  RecordReference(const RecordReference&) = delete;
-  RecordReference& operator=(const RecordReference&) = delete;
-
- private:
-  TaskRecord& record_;
-};
-
 void ExecuteRecord(Entry& self, Worker& worker, bool closing) {
   auto& record = static_cast<TaskRecord&>(self);
   const RecordReference reference(record);
-  if (!record.Claim()) return;  // a tombstone
-  if (closing) {
+  if (!record.Claim()) {
+    worker.engine().TombstoneTaken();
+  } else if (closing) {
     CancelClaimed(record, &worker, POOL_E_CLOSED);
   } else {
     RunClaimed(record, &worker);
@@ -175,8 +165,22 @@ void ExecuteRecord(Entry& self, Worker& worker, bool closing) {
 void DiscardRecord(Entry& self) {
   auto& record = static_cast<TaskRecord&>(self);
   const RecordReference reference(record);
-  if (record.Claim()) CancelClaimed(record, nullptr, POOL_E_CLOSED);
+  if (record.Claim()) {
+    CancelClaimed(record, nullptr, POOL_E_CLOSED);
+  } else {
+    record.engine->TombstoneTaken();
+  }
 }
+
+bool BuryRecord(Entry& self) {
+  auto& record = static_cast<TaskRecord&>(self);
+  if (record.phase() == TaskRecord::kQueued) return false;
+  record.Unref();
+  return true;
+}
+
+constexpr EntryKind kRecordKind{&ExecuteRecord, &DiscardRecord, &BuryRecord};
+constexpr EntryKind kSampleKind{&ExecuteSample, &DiscardSample, nullptr};
 
 }  // namespace
 
@@ -248,19 +252,18 @@ void CancelClaimed(TaskRecord& record, Worker* worker, int32_t code) {
 }
 
 void BindRecord(TaskRecord& record) {
-  record.execute = &ExecuteRecord;
-  record.discard = &DiscardRecord;
+  record.kind = &kRecordKind;
 }
 
 Entry* MakeSample(Engine& engine, Slot slot) {
-  return New<Sample>(Sample{{&ExecuteSample, &DiscardSample}, &engine, slot, NowNs()});
+  return New<Sample>(Sample{{&kSampleKind}, &engine, slot, NowNs()});
 }
 
 void DropSample(Entry& sample) { Delete(&static_cast<Sample&>(sample)); }
 
 void DiscardSlot(Engine& engine, Slot slot) {
   if (IsEntry(slot)) {
-    EntryOf(slot).discard(EntryOf(slot));
+    EntryOf(slot).kind->discard(EntryOf(slot));
   } else {
     CancelPlain(engine, nullptr, slot.arg);
   }

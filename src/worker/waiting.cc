@@ -16,17 +16,6 @@
 namespace workpool {
 namespace {
 
-class Reference {
- public:
-  explicit Reference(TaskRecord& record) : record_(record) {}
-  ~Reference() { record_.Unref(); }
-  Reference(const Reference&) = delete;
-  Reference& operator=(const Reference&) = delete;
-
- private:
-  TaskRecord& record_;
-};
-
 // The worker this thread is, if it runs a task in this process: a forked child of a worker is none.
 Worker* CurrentWorker(Tls& tls) {
   (void)CurrentLine(tls);  // forgets the parent's in a forked child
@@ -60,6 +49,7 @@ bool HasStack(const Worker* worker) {
 void TryRunHere(TaskRecord& record, Worker* worker, bool help) {
   const bool ours = worker != nullptr && &worker->engine() == record.engine;
   if ((!ours && !help) || record.phase() != TaskRecord::kQueued || !HasStack(worker) || !record.Claim()) return;
+  record.engine->AddTombstones(1);
   RunClaimed(record, ours ? worker : nullptr);
 }
 
@@ -141,7 +131,8 @@ Status WaitGroup(Group& group, uint64_t deadline_ns) {
     if (!ours || !HasStack(worker)) break;
     TaskRecord* member = group.ClaimOne();
     if (member == nullptr) break;
-    const Reference reference(*member);
+    const RecordReference reference(*member);
+    worker->engine().AddTombstones(1);
     RunClaimed(*member, worker);
   }
   BlockedScope blocked(worker);

@@ -317,7 +317,7 @@ bool Worker::TryPush(Slot slot) {
 void Worker::Execute(Slot slot) {
   if (IsEntry(slot)) {
     Entry& entry = EntryOf(slot);
-    entry.execute(entry, *this, closing_);
+    entry.kind->execute(entry, *this, closing_);
   } else if (closing_) {
     CancelPlain(engine_, this, slot.arg);
   } else {

@@ -369,5 +369,81 @@ TEST_CASE("closing a pool refuses those who block in submit", "[limits][close]")
   }
 }
 
+size_t ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  size_t total = 0, resident = 0;
+  statm >> total >> resident;
+  return resident * 4096;
+}
+
+// What is left in a queue of tasks that were cancelled, or run by who waits for them, is taken out before it is much.
+// A sanitizer keeps freed memory, so there only the end of the test counts.
+struct Growth {
+  size_t before = ResidentBytes();
+  void Check() const {
+    if (!kSanitized) CHECK(ResidentBytes() < before + 16 * 1024 * 1024);
+  }
+};
+
+TEST_CASE("tasks that are submitted and cancelled for ever take no more memory", "[limits]") {
+  for (const uint64_t limit : {uint64_t{10}, uint64_t{5'000}, uint64_t{0}}) {
+    pool_options_t options = Options(1);
+    options.queue_limit = limit;
+    ScopedPool pool(options);
+    Must(pool_pause(pool), "pause");
+    Tally kept;
+    Must(pool_submit(pool, Tally::Run, &kept), "submit");
+    Growth growth;
+    for (uint64_t i = 0; i < Rounds(100'000); ++i) {
+      const pool_ticket_t ticket = Submit(pool, Task(DoNothing, nullptr));
+      REQUIRE(pool_cancel(ticket) == POOL_OK);
+      REQUIRE(pool_ticket_release(ticket) == POOL_OK);
+    }
+    CHECK(Stats(pool).queued == 1);
+    growth.Check();
+    Must(pool_resume(pool), "resume");
+    REQUIRE(WaitIdle(pool));
+    CHECK(kept.runs == 1);
+    CHECK(Stats(pool).cancelled == Rounds(100'000));
+  }
+}
+
+TEST_CASE("a task that runs what it waits for, for ever, takes no more memory", "[limits]") {
+  ScopedPool pool(1);
+  pool_group_t group = 0;
+  Must(pool_group_create(pool, nullptr, &group), "group_create");
+  std::atomic<uint64_t> runs{0};
+  Growth growth;
+  Body body([&](pool_ctx_t*) {
+    for (uint64_t i = 0; i < Rounds(100'000); ++i) {
+      if (pool_group_submit(group, CountRun, &runs) != POOL_OK) return -1001;
+      if (pool_group_wait(group, POOL_FOREVER, nullptr) != POOL_OK) return -1002;
+    }
+    growth.Check();
+    return 0;
+  });
+  const pool_ticket_t ticket = Submit(pool, Task(Body::Run, &body));
+  pool_result_t result;
+  REQUIRE(pool_wait(ticket, 0, POOL_FOREVER, &result, sizeof(result)) == POOL_OK);
+  CHECK(result.code == 0);
+  CHECK(runs == Rounds(100'000));
+  CHECK(pool_ticket_release(ticket) == POOL_OK);
+  CHECK(pool_group_release(group) == POOL_OK);
+}
+
+TEST_CASE("loops whose helpers come too late, for ever, take no more memory", "[limits]") {
+  ScopedPool pool(2);
+  Gate gate;
+  for (int i = 0; i < 2; ++i) Must(pool_submit(pool, PassGate, &gate), "submit");
+  REQUIRE(gate.AwaitArrivals(2));
+  Growth growth;
+  const pool_range_fn nothing = [](void*, uint64_t, uint64_t, uint32_t, pool_ctx_t*) -> int32_t { return 0; };
+  for (uint64_t i = 0; i < Rounds(100'000); ++i) {
+    REQUIRE(pool_parallel_for(pool, 0, 8, 1, 0, nothing, nullptr, nullptr) == POOL_OK);
+  }
+  growth.Check();
+  gate.Open();
+}
+
 }  // namespace
 }  // namespace workpool_test

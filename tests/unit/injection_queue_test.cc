@@ -192,6 +192,44 @@ TEST_CASE("the memory of a burst is given back when it is over, most of it befor
   }
 }
 
+TEST_CASE("purging takes out what is dropped and leaves the rest in order", "[queue]") {
+  static uint64_t dropped;
+  static uint64_t keep_every;
+  const auto drop = [](Slot slot) {
+    if (keep_every != 0 && IdOf(slot) % keep_every == 0) return false;
+    ++dropped;
+    return true;
+  };
+  // Within one block, over several, all of it and nothing; with some taken before and some pushed after.
+  for (const uint32_t size : {1u, 7u, 255u, 256u, 5'000u, 100'000u}) {
+    for (const uint64_t keep : {uint64_t{0}, uint64_t{1}, uint64_t{3}, uint64_t{1'000}}) {
+      for (const uint32_t first : {0u, 1u, size / 2}) {
+        INFO("size " << size << ", kept one in " << keep << ", taken before " << first);
+        InjectionQueue queue;
+        REQUIRE(Push(queue, Items(1, size)) == size);
+        REQUIRE(Take(queue, first).size() == first);
+        dropped = 0;
+        keep_every = keep;
+        queue.Lock();
+        const uint32_t purged = queue.Purge(drop);
+        InjectionQueue::FreeBlocks(queue.DetachSurplus());
+        queue.Unlock();
+        REQUIRE(purged == dropped);
+        REQUIRE(queue.Size() == size - first - purged);
+        REQUIRE(Push(queue, Items(size + 1, 300)) == 300);
+        std::vector<uint64_t> expected;
+        for (uint64_t id = first + 1; id <= size; ++id) {
+          if (keep != 0 && id % keep == 0) expected.push_back(id);
+        }
+        for (uint64_t id = size + 1; id <= size + 300; ++id) expected.push_back(id);
+        REQUIRE(Take(queue, size + 300) == expected);
+        REQUIRE(queue.Size() == 0);
+        REQUIRE(queue.SubmittedCount() == size + 300);
+      }
+    }
+  }
+}
+
 TEST_CASE("what is not counted is queued but not submitted", "[queue]") {
   InjectionQueue queue;
   CHECK(Push(queue, Items(1, 3)) == 3);
