@@ -66,7 +66,13 @@ extern constinit thread_local Tls t_tls;
 inline Tls& CurrentTls() {
   Tls* tls = &t_tls;
   // In a shared library the address comes from a call; made opaque, it is asked for once in each function.
+#if defined(__x86_64__)
+  // With TLS descriptors that call keeps all registers, but those for vectors only since glibc 2.40.
+  asm("" : "+r"(tls) : : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+      "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+#else
   asm("" : "+r"(tls));
+#endif
   return *tls;
 }
 #endif

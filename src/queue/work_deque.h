@@ -1,6 +1,6 @@
 // WorkDeque holds one worker's ready tasks. Its owner pushes and pops at the bottom (newest first, still
 // in cache); other workers steal at the top (oldest first, so work spreads).
-// Threads:   TryPush, PushReversed, HasRoom, TryPop, TakeOldest: the owner.  TrySteal, SizeApprox: any thread.  No call blocks.
+// Threads:   TryPush, Push, PushReversed, HasRoom, TryPop, TakeOldest: the owner.  TrySteal, SizeApprox: any thread.  No call blocks.
 // Invariant: 0 <= bottom - top <= kCapacity, except inside TryPop, where bottom may be top - 1. Indices are
 //            64 bits and never reused, so no index can come round while a thief looks at it.
 // The ring does not grow: a full one refuses, and its older half goes to an injection queue, where whole batches
@@ -23,6 +23,7 @@ enum class StealResult {
   kEmpty,
   kLost,  // another thread took it first; there may be more
   kTaken,
+  kLeft,  // the thief does not want it
 };
 
 template <size_t kCapacity>
@@ -40,12 +41,17 @@ class WorkDeque {
 
   [[nodiscard]] bool TryPush(Slot slot) {
     if (!HasRoom()) return false;
+    Push(slot);
+    return true;
+  }
+
+  // After HasRoom.
+  void Push(Slot slot) {
     const uint64_t bottom = bottom_.load(kRelaxed);
     Write(bottom, slot);
     // release: pairs with the acquire of bottom_ in TrySteal; weaker, and a thief could read a cell before
     // it is filled.
     bottom_.store(bottom + 1, kRelease);
-    return true;
   }
 
   // Into an empty deque: at most kCapacity slots, the last one first, so that the owner pops slots[0] first.
@@ -54,7 +60,7 @@ class WorkDeque {
     const uint64_t bottom = bottom_.load(kRelaxed);
     top_seen_ = top_.load(kAcquire);  // as in HasRoom
     for (size_t i = 0; i < count; ++i) Write(bottom + i, slots[count - 1 - i]);
-    bottom_.store(bottom + count, kRelease);  // as in TryPush
+    bottom_.store(bottom + count, kRelease);  // as in Push
   }
 
   // Owner. True: a TryPush would succeed now.
@@ -100,15 +106,23 @@ class WorkDeque {
   }
 
   [[nodiscard]] StealResult TrySteal(Slot* out) {
+    return TrySteal(out, [](const Slot&) { return false; });
+  }
+
+  // spare: kLeft, and nothing is taken, if the oldest task is such that the thief leaves it. It may look at the slot only:
+  // another one may just be running what that points to.
+  template <typename Spare>
+  [[nodiscard]] StealResult TrySteal(Slot* out, Spare spare) {
     uint64_t top = top_.load(kRelaxed);
     // The load of top_ before the load of bottom_; partner: the fence in TryPop. It makes the load above an acquire,
     // too.
     FullFence();
-    // acquire: pairs with the release in TryPush.
+    // acquire: pairs with the release in Push.
     const uint64_t bottom = bottom_.load(kAcquire);
     if (static_cast<int64_t>(bottom - top) <= 0) return StealResult::kEmpty;
     // Read before the claim: after it the owner may write the cell again.
     const Slot slot = Read(top);
+    if (spare(slot)) return StealResult::kLeft;
     // release: pairs with the owner's acquire of top_ in HasRoom.
     if (!top_.compare_exchange_strong(top, top + 1, kRelease, kRelaxed)) return StealResult::kLost;
     *out = slot;

@@ -3,6 +3,8 @@
 // pay one comparison for all of them together.
 #pragma once
 
+#include <cstdint>
+
 #include "queue/slot.h"
 
 namespace workpool {
@@ -27,8 +29,17 @@ struct Entry {
 // Never called.
 int32_t EntryTag(void* arg, pool_ctx_t* ctx);
 
+// A fork's slot has the lowest bit of the address set: a thief has to know one before it may look at what it points to.
+inline constexpr uintptr_t kForkBit = 1;
+
 inline Slot SlotOf(Entry& entry) { return {&EntryTag, &entry}; }
+inline Slot SlotOfFork(Entry& fork) { return {&EntryTag, reinterpret_cast<char*>(&fork) + kForkBit}; }
 inline bool IsEntry(const Slot& slot) { return slot.run == &EntryTag; }
-inline Entry& EntryOf(const Slot& slot) { return *static_cast<Entry*>(slot.arg); }
+inline bool IsFork(const Slot& slot) {
+  return IsEntry(slot) && (reinterpret_cast<uintptr_t>(slot.arg) & kForkBit) != 0;
+}
+inline Entry& EntryOf(const Slot& slot) {
+  return *reinterpret_cast<Entry*>(reinterpret_cast<uintptr_t>(slot.arg) & ~kForkBit);
+}
 
 }  // namespace workpool

@@ -6,17 +6,17 @@
 namespace workpool {
 
 bool Worker::FindTask(Slot* out) {
-  if (++tick_ >= kFairnessPeriod && FindTaskFairly(out)) [[unlikely]] return true;
-  // Its own newest task is still in its cache.
-  return TryPop(out) || TakeBatch(out);
+  if (until_fair_ == 0 && FindTaskFairly(out)) return true;
+  return TakeBatch(out) || Search(out);
 }
 
 // Every 61st task from an injection queue, from each in turn, and the one after it the oldest of its own: tasks that
 // submit themselves for ever starve neither, though they fill one of those queues, too.
 bool Worker::FindTaskFairly(Slot* out) {
-  if (tick_ == kFairnessPeriod) return TakeOne(out);
-  tick_ = 0;
-  return deque_.TrySteal(out) == StealResult::kTaken;
+  fair_to_own_ = !fair_to_own_;
+  until_fair_ = fair_to_own_ ? 1 : kFairnessPeriod;
+  if (fair_to_own_ ? TakeOne(out) : deque_.TrySteal(out) == StealResult::kTaken) return true;
+  return TryPop(out);
 }
 
 bool Worker::TakeOne(Slot* out) {
@@ -58,7 +58,8 @@ bool Worker::Search(Slot* out) {
   }
 }
 
-// Half of what a victim has, beginning with its oldest task.
+// Half of what a victim has, beginning with its oldest task. A fork is stolen only to be run at once: were it to wait here
+// behind a task, and that for something which its parent does after the join, both would wait for ever.
 bool Worker::StealRound(Slot* out) {
   const uint32_t count = engine_.workers.size();
   const uint32_t first = random_.Below(count);
@@ -74,7 +75,7 @@ bool Worker::StealRound(Slot* out) {
     counters.steals.Add();
     for (size_t n = 1; n < half; ++n) {
       Slot more;
-      if (victim->deque().TrySteal(&more) != StealResult::kTaken) break;
+      if (victim->deque().TrySteal(&more, IsFork) != StealResult::kTaken) break;
       counters.steals.Add();
       (void)deque_.TryPush(more);
     }

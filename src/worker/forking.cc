@@ -93,7 +93,7 @@ inline int32_t RunInline(Fork& fork, Worker* worker) {
   Slot slot;
   bool found = false;
   while (!found && worker.TryPop(&slot)) {
-    found = slot.arg == &fork;
+    found = slot.arg == SlotOfFork(fork).arg;
     if (!found) above[count++] = slot;
   }
   // There is room: they were just taken out.
@@ -105,7 +105,7 @@ inline int32_t RunInline(Fork& fork, Worker* worker) {
 inline bool Retrieve(Worker& worker, Fork& fork) {
   Slot slot;
   if (!worker.TryPop(&slot)) return false;
-  return slot.arg == &fork || RetrieveFromBelow(worker, fork, slot);
+  return slot.arg == SlotOfFork(fork).arg || RetrieveFromBelow(worker, fork, slot);
 }
 
 [[gnu::noinline]] void AwaitFork(Fork& fork, Worker* worker) {
@@ -124,14 +124,12 @@ constexpr EntryKind kForkKind{&ExecuteFork, &DiscardFork, nullptr};
 
 }  // namespace
 
-bool IsFork(const Slot& slot) { return IsEntry(slot) && EntryOf(slot).kind == &kForkKind; }
-
 void ForkChild(Frame& parent, pool_fork_t* memory, RunFn run, void* arg) {
   auto* fork = new (memory)
       Fork{{&kForkKind}, run, arg, &parent, {Fork::kQueued}, 0};
   if (parent.worker != nullptr) {
     parent.worker->counters.submitted.Add();
-    if (parent.worker->TryPush(SlotOf(*fork))) return;
+    if (parent.worker->TryPush(SlotOfFork(*fork))) return;
   }
   fork->state.store(Fork::kInline, kRelaxed);
 }

@@ -3,12 +3,9 @@
 #pragma once
 
 #include "base/api.h"
-#include "queue/slot.h"
 #include "worker/frame.h"
 
 namespace workpool {
-
-[[nodiscard]] bool IsFork(const Slot& slot);
 
 void ForkChild(Frame& parent, pool_fork_t* memory, RunFn run, void* arg);
 // OK; INVALID if memory holds no fork of this parent.

@@ -88,31 +88,51 @@ void Worker::ThreadMain(void* memory) {
 
 void Worker::Loop() {
   for (;;) {
-    Slot slot;
-    const bool found = FindTask(&slot) || Search(&slot);
-    // One comparison for everything that is not the next task: hooks, pause, close, a lower ceiling. After the take:
-    // what was changed before this task was submitted is then seen before it runs.
-    const bool calm = engine_.idle.Load().word() == calm_.load(kRelaxed);
-    const bool may_work = calm || AttendWith(found ? &slot : nullptr);
-    if (!found || (!may_work && !TakeFork(&slot))) [[unlikely]] {
-      if (!GoIdle()) return;
-      continue;
+    if (RunOwn()) {
+      Slot slot;
+      if (FindTask(&slot)) {
+        if (RunTaken(slot)) continue;
+      } else if (!Calm()) {
+        (void)Attend();
+      }
     }
-    if (searching_) [[unlikely]] BeginWork();
-    if (simple_ && !IsEntry(slot)) [[likely]] {
-      RunSimple(slot);
-    } else {
-      Execute(slot);
-    }
+    if (!GoIdle()) return;
   }
 }
 
-// Attend with a task in hand, or nullptr: a hook that ends this thread leaves it to others.
-bool Worker::AttendWith(const Slot* slot) {
+// The worker's own tasks, newest first, until there is none, or it is time to be fair. A function of its own, with nothing
+// in it that is rare, so that its variables stay in registers. False: the worker may not work now.
+[[gnu::noinline]] bool Worker::RunOwn() {
+  Slot slot;
+  while (--until_fair_ != 0 && TryPop(&slot)) {
+    if (Calm() && !searching_ && simple_ && !IsEntry(slot)) [[likely]] {
+      RunSimple(slot);
+    } else if (!RunTaken(slot)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Runs slot, which was just taken. False: the worker may not work, and slot is back in a queue.
+[[gnu::noinline]] bool Worker::RunTaken(Slot slot) {
+  const bool may_work = Calm() || AttendWith(slot);
+  if (!may_work && !TakeFork(&slot)) [[unlikely]] return false;
+  if (searching_) [[unlikely]] BeginWork();
+  if (simple_ && !IsEntry(slot)) [[likely]] {
+    RunSimple(slot);
+  } else {
+    Execute(slot);
+  }
+  return true;
+}
+
+// Attend with a task in hand: a hook that ends this thread leaves it to others.
+bool Worker::AttendWith(Slot slot) {
   try {
     return Attend();
   } catch (abi::__forced_unwind&) {
-    if (slot != nullptr) MoveOut(*slot);
+    MoveOut(slot);
     throw;
   }
 }
@@ -297,7 +317,7 @@ Status Worker::Submit(Slot slot, Admission admission) {
       }
     }
     counters.submitted.Add();
-    (void)deque_.TryPush(slot);
+    deque_.Push(slot);
   } else {
     const auto result = engine_.dispatcher.Push(&slot, 1, index_, admission, true);
     if (result.accepted == 0) return result.status;

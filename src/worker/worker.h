@@ -1,7 +1,7 @@
 // Worker: one thread of a pool: takes tasks, runs them, looks for more, sleeps, ends.
 // Threads: deque().TrySteal, SizeApprox, Disturb, counters and histograms (reading): any thread.
 //          Everything else: the worker's own thread.
-// The order in which it looks for its next task is FindTask, find_task.cc; how it goes to sleep, GoIdle.
+// The order in which it looks for its next task is its own, see RunOwn, then FindTask, find_task.cc; how it goes to sleep, GoIdle.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,7 @@ class alignas(kCacheLine) Worker {
     // Without room in the deque, with an exact limit, or closing, it is not so simple.
     if (!plain_submits_ || idle_.Load().has(Census::kRefuseAll) || !deque_.HasRoom()) [[unlikely]] return false;
     counters.submitted.Add();
-    (void)deque_.TryPush(slot);
+    deque_.Push(slot);
     // The task before the look at the census; partners: the fence in IdleSet::Announce, and Quiet::Alert.
     if (!quiet_.Fence() && idle_.Load().NeedsHelp()) [[unlikely]] Help();
     return true;
@@ -78,9 +78,15 @@ class alignas(kCacheLine) Worker {
   void Help();
   void Spill(Admission admission);
   void Loop();
+  [[nodiscard]] bool RunOwn();
+  [[nodiscard]] bool RunTaken(Slot slot);
   void RunSimple(Slot slot);
+  // One comparison for everything that is not the next task: hooks, pause, close, a lower ceiling. Asked after a task is
+  // taken: what was changed before it was submitted is then seen before it runs.
+  [[nodiscard]] bool Calm() const { return idle_.Load().word() == calm_.load(kRelaxed); }
   [[nodiscard]] bool Attend();
-  [[nodiscard]] bool AttendWith(const Slot* slot);
+  [[nodiscard]] bool AttendWith(Slot slot);
+  // Not among its own.
   [[nodiscard]] bool FindTask(Slot* out);
   [[nodiscard]] bool FindTaskFairly(Slot* out);
   [[nodiscard]] bool TakeBatch(Slot* out);
@@ -110,7 +116,8 @@ class alignas(kCacheLine) Worker {
   int rounds_ = kSearchRounds;  // what a search may last, see GoIdle
   bool closing_ = false;   // what is taken is to be cancelled
   QuietOwner quiet_;
-  uint32_t tick_ = 0;
+  uint32_t until_fair_ = kFairnessPeriod;  // takes of its own newest tasks
+  bool fair_to_own_ = false;               // the last fair take was from an injection queue
   uint32_t turn_ = 0;      // the injection queue whose turn it is
   uint64_t hooks_epoch_ = 0;
   Hooks::Started hooks_started_;

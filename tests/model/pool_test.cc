@@ -290,6 +290,28 @@ MODEL_TEST("B8: the same with workers that spin once before they sleep", .preemp
   ForkAndJoin();
 }
 
+// A task that is stolen together with forks of another one may block for as long as that one has not joined them.
+struct ForksBesideBlocker {
+  Rendezvous rendezvous;
+  Forking forking;
+
+  static int32_t Run(void* arg, pool_ctx_t* ctx) {
+    auto* self = static_cast<ForksBesideBlocker*>(arg);
+    MODEL_CHECK(pool_submit(self->rendezvous.pool, &Rendezvous::Await, &self->rendezvous) == POOL_OK);
+    (void)Forking::Run(&self->forking, ctx);
+    return Rendezvous::Meet(&self->rendezvous, ctx);
+  }
+};
+
+MODEL_TEST("H13: a fork never lies behind a task that may wait for its parent", .preemptions = 1, .spins_max = 0) {
+  ForksBesideBlocker parent;
+  parent.rendezvous.pool = Create(2, POOL_FOREVER, 2, nullptr);
+  MODEL_CHECK(pool_submit(parent.rendezvous.pool, &ForksBesideBlocker::Run, &parent) == POOL_OK);
+  // For the worker that stands in for the parent.
+  MODEL_CHECK(pool_submit(parent.rendezvous.pool, &Rendezvous::Await, &parent.rendezvous) == POOL_OK);
+  AwaitIdleAndDestroy(parent.rendezvous.pool);
+}
+
 MODEL_TEST("a running task joins its forks while the pool is paused, also those a thief has",
            .preemptions = 1, .spins_max = 1) {
   const pool_t pool = Create(2, POOL_FOREVER, 2);

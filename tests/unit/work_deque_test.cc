@@ -117,6 +117,19 @@ TEST_CASE("a batch enters so that its owner pops it in its order", "[queue]") {
   CHECK(deque.SizeApprox() == 0);
 }
 
+TEST_CASE("a thief leaves what it does not want to others", "[queue]") {
+  WorkDeque<4> deque;
+  for (uint64_t id = 1; id <= 2; ++id) REQUIRE(deque.TryPush(Item(id)));
+  const auto is_first = [](const Slot& slot) { return IdOf(slot) == 1; };
+  Slot slot{};
+  CHECK(deque.TrySteal(&slot, is_first) == StealResult::kLeft);
+  CHECK(deque.SizeApprox() == 2);
+  CHECK(Steal(deque) == 1);
+  CHECK(deque.TrySteal(&slot, is_first) == StealResult::kTaken);
+  CHECK(IdOf(slot) == 2);
+  CHECK(deque.TrySteal(&slot, is_first) == StealResult::kEmpty);
+}
+
 // Random operations of one thread, beside a deque that is known to be right.
 template <size_t kCapacity>
 void CompareWithModel(uint64_t first_index, uint32_t operations) {
