@@ -84,10 +84,11 @@ uint32_t Dispatcher::Take(Slot* out, uint32_t max, uint32_t hint,
 }
 
 void Dispatcher::GiveBackMemory() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const size_t keep_bytes = std::max(kIdleBytes / count_, kIdleBytesOfOne);
   for (uint32_t i = 0; i < count_; ++i) {
     InjectionQueue& queue = queues_[i];
-    if (!queue.HasBacklogMemory() || !queue.TryLock()) continue;
-    InjectionQueue::Block* surplus = queue.DetachBacklog();
+    if (queue.SpareBytes() <= keep_bytes || !queue.TryLock()) continue;
+    InjectionQueue::Block* surplus = queue.DetachBacklog(keep_bytes);
     queue.Unlock();
     InjectionQueue::FreeBlocks(surplus);
   }

@@ -43,7 +43,7 @@ class Dispatcher {
 
   // Moves a batch to out: a fair share among sharers of what one queue holds, at most max.
   [[nodiscard]] uint32_t Take(Slot* out, uint32_t max, uint32_t hint, uint32_t sharers);
-  // A burst is over.
+  // A burst is over: gives back what is beyond kIdleBytes, or a little for each queue.
   void GiveBackMemory();
 
   // Takes out what drop says it has dropped, with a lock held; returns how many.
@@ -57,6 +57,11 @@ class Dispatcher {
   QueueLimit& limit() { return limit_; }
 
  private:
+  // Bursts come again, and new pages are dear: as much stays for all queues together,
+  static constexpr size_t kIdleBytes = 8 * 1024 * 1024;
+  // and at least so much for each.
+  static constexpr size_t kIdleBytesOfOne = 128 * 1024;
+
   InjectionQueue& LockOne(uint32_t hint);
 
   const uint32_t count_;  // a power of two

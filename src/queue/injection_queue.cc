@@ -55,12 +55,12 @@ InjectionQueue::Block* InjectionQueue::DetachSpares(size_t keep_bytes) {
   return surplus;
 }
 
-InjectionQueue::Block* InjectionQueue::DetachBacklog() {
+InjectionQueue::Block* InjectionQueue::DetachBacklog(size_t keep_bytes) {
   if (Size() != 0) return nullptr;
   if (head_ != nullptr) Retire(head_);
   head_ = tail_ = nullptr;
   tail_index_ = tail_capacity_ = 0;
-  return DetachSpares(kIdleBytes);
+  return DetachSpares(keep_bytes);
 }
 
 void InjectionQueue::Retire(Block* block) {

@@ -2,7 +2,7 @@
 // a thread that finds one locked turns to the next, so the lock is seldom waited for.
 // Threads:   all, any thread.
 // Memory:    slots lie in blocks. Empty ones stay for reuse, at most about as much as is in use; when the pool runs out
-//            of tasks all but the small ones are given back.
+//            of tasks, what is beyond a few is given back.
 #pragma once
 
 #include <cstdint>
@@ -51,11 +51,11 @@ class alignas(kCacheLine) InjectionQueue {
   [[nodiscard]] Block* DetachSurplus() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return DetachSpares(used_bytes_ + kSpareBytes);
   }
-  // A burst is over: all that an empty queue does not need.
-  [[nodiscard]] Block* DetachBacklog() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A burst is over: what is beyond keep_bytes.
+  [[nodiscard]] Block* DetachBacklog(size_t keep_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   static void FreeBlocks(Block* blocks);
-  // It holds more than an idle queue needs. Without the lock: good for deciding whether to lock.
-  [[nodiscard]] bool HasBacklogMemory() const { return spare_bytes_.load(kRelaxed) > kIdleBytes; }
+  // Bytes of empty blocks. Without the lock: good for deciding whether to lock.
+  [[nodiscard]] size_t SpareBytes() const { return spare_bytes_.load(kRelaxed); }
 
   // Exact under the lock or when nobody is inside; otherwise good for deciding whether to lock.
   [[nodiscard]] uint64_t Size() const {
@@ -82,8 +82,7 @@ class alignas(kCacheLine) InjectionQueue {
   static constexpr size_t kSecondBytes = 64 * 1024;
   static constexpr size_t kLargestBytes = 1024 * 1024;
   static constexpr size_t kGrowth = 4;
-  static constexpr size_t kIdleBytes = kFirstBytes + kSecondBytes;
-  static constexpr size_t kSpareBytes = 2 * kLargestBytes;
+  static constexpr size_t kSpareBytes = 4 * kLargestBytes;
 
   void Retire(Block* block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   [[nodiscard]] Block* DetachSpares(size_t keep_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -376,7 +376,6 @@ size_t ResidentBytes() {
   return resident * 4096;
 }
 
-// What is left in a queue of tasks that were cancelled, or run by who waits for them, is taken out before it is much.
 // A sanitizer keeps freed memory, so there only the end of the test counts.
 struct Growth {
   size_t before = ResidentBytes();
@@ -385,6 +384,28 @@ struct Growth {
   }
 };
 
+TEST_CASE("a pool that is idle again has given back the memory of a burst", "[limits]") {
+  pool_options_t options = Options(2);
+  options.queue_limit = POOL_UNLIMITED;
+  ScopedPool pool(options);
+  std::atomic<uint64_t> runs{0};
+  Growth growth;
+  Must(pool_pause(pool), "pause");
+  const uint64_t burst = Rounds(4'000'000);  // 64 MB
+  std::vector<void*> args(1000, &runs);
+  for (uint64_t sent = 0; sent < burst; sent += args.size()) {
+    uint32_t accepted = 0;
+    Must(pool_submit_many(pool, CountRun, args.data(), static_cast<uint32_t>(args.size()), &accepted), "submit");
+  }
+  if (!kSanitized) CHECK(ResidentBytes() > growth.before + 48 * 1024 * 1024);
+  Must(pool_resume(pool), "resume");
+  REQUIRE(WaitIdle(pool));
+  CHECK(runs >= burst);
+  REQUIRE(PollUntil([&] { return Stats(pool).workers_parked == Stats(pool).workers_live; }));
+  growth.Check();
+}
+
+// What is left in a queue of tasks that were cancelled, or run by who waits for them, is taken out before it is much.
 TEST_CASE("tasks that are submitted and cancelled for ever take no more memory", "[limits]") {
   for (const uint64_t limit : {uint64_t{10}, uint64_t{5'000}, uint64_t{0}}) {
     pool_options_t options = Options(1);

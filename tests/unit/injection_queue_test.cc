@@ -177,7 +177,7 @@ TEST_CASE("the memory of a burst is given back when it is over, most of it befor
     const uint32_t rest = queue.Take(out.data(), kBurst);
     InjectionQueue::FreeBlocks(queue.DetachSurplus());
     const size_t empty = AddressSpace();
-    InjectionQueue::FreeBlocks(queue.DetachBacklog());
+    InjectionQueue::FreeBlocks(queue.DetachBacklog(128 * 1024));
     queue.Unlock();
     const size_t after = AddressSpace();
     REQUIRE(pushed == kBurst);
