@@ -24,7 +24,7 @@ Status CheckContext(const pool_ctx_t* ctx) {
     }
     const Slot slot{run, arg};
     uint32_t accepted = 0;
-    return pool.Submit(&slot, 1, Admission::kExempt, pool.full_policy(), &accepted);
+    return pool.Submit(&slot, 1, Admission::kExempt, pool.full_policy(), 0, &accepted);
   });
 }
 

@@ -10,7 +10,7 @@ namespace {
 Status SubmitAgain(pool_t pool, Slot slot) {
   return WithPool(pool, [&](Pool& p) {
     uint32_t accepted = 0;
-    return p.Submit(&slot, 1, Admission::kLimited, p.full_policy(), &accepted);
+    return p.Submit(&slot, 1, Admission::kLimited, p.full_policy(), p.full_policy().Deadline(), &accepted);
   });
 }
 

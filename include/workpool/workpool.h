@@ -2,7 +2,8 @@
 /*
  * workpool.h: the C API of libworkpool, an elastic work-stealing worker pool.
  *
- * This header is the documentation of record. Every function is tagged:
+ * This header is the documentation of record. pool_ctx_... functions are for the thread that runs the task, while it
+ * runs; every other one is tagged:
  *   [any-thread]     may be called from any thread, tasks and callbacks included
  *   [may-block]      may wait for another thread
  *   [not-in-task]    returns POOL_E_DEADLOCK from a task of the same pool
@@ -15,7 +16,9 @@
  *               own failure codes are <= -1000. Every refused call leaves a text that names function,
  *               field, value, limit and remedy in pool_last_error(). Besides those listed, every
  *               function that takes a handle returns POOL_E_BADHANDLE for 0, stale, forged or
- *               wrong-kind handles, and POOL_E_FORKED for a handle inherited through fork().
+ *               wrong-kind handles, POOL_E_FORKED for a handle inherited through fork(), and, where it
+ *               is the first call of a process or thread, POOL_E_NOMEM. One that takes the size of a
+ *               struct returns POOL_E_TOOBIG above 64 KiB.
  *   Handles     numbers below 2^53, never pointers. 0 is "none". A stale handle is found out, also
  *               when the object is destroyed by another thread at the same moment.
  *   Structs     begin with struct_size, which the caller sets to sizeof (the _init functions do).
@@ -29,7 +32,9 @@
  *   Memory      what happened before a submit is visible to the task; what a task did is visible to
  *               the wait that returns its result.
  *   Callbacks   no user code ever runs with a lock of the library held. C++ exceptions do not cross
- *               this interface. No function here may be called from a signal handler.
+ *               this interface. No function here may be called from a signal handler. done and drop
+ *               are part of their task, on whatever thread they run: one that waits for the task, its
+ *               group or its pool gets POOL_E_DEADLOCK.
  *
  * PROMISES (each is cited by a test in tests/)
  *   - While the process lives, every accepted task ends in exactly one outcome, and its drop is
@@ -187,7 +192,8 @@ typedef struct pool_options {
                                 POOL_FOREVER */
   uint64_t queue_limit;      /* tasks accepted and not yet started; 0 = 1048576; POOL_UNLIMITED. Up to 4096
                                 it is exact; a larger one may be passed by what workers hold in their own
-                                queues (256 tasks each). In a task of the pool ON_FULL_BLOCK admits over the limit,
+                                queues (256 tasks each), and tasks that were cancelled and still lie in a
+                                queue may take up an eighth of it. In a task of the pool ON_FULL_BLOCK admits over the limit,
                                 because it might wait for itself */
   int64_t submit_timeout_ns; /* how long ON_FULL_BLOCK waits; 0 = POOL_FOREVER */
   int32_t on_full;           /* POOL_ON_FULL_...; default REJECT */
@@ -279,7 +285,8 @@ typedef struct pool_task {
 POOL_API pool_status_t pool_task_init(pool_task_t *task, uint32_t size);
 
 /* Submits one task with all its fields. *out (may be NULL) is a ticket, owned by the caller:
- * pool_ticket_release. As pool_submit, and BADHANDLE for a bad group, INVALID for a bad field, TOOBIG.
+ * pool_ticket_release. As pool_submit, and BADHANDLE for a bad group, CANCELLED for a cancelled one, INVALID for a
+ * bad field, TOOBIG.
  * [any-thread] [may-block] Since 0.1. */
 POOL_API pool_status_t pool_submit_task(pool_t pool, const pool_task_t *task,
                                         pool_ticket_t *out_or_null);
@@ -318,12 +325,14 @@ typedef struct pool_fork {
  * room: what finds no room is run by its join. INVALID (NULL), FORKED. Since 0.1. */
 POOL_API pool_status_t pool_ctx_fork(pool_ctx_t *ctx, pool_fork_t *mem, pool_run_fn run, void *arg);
 
-/* Waits for a fork: runs it here if nobody took it. *code_out (may be NULL) is 0 or its failure code.
+/* Waits for a fork: runs it here if nobody took it. *code_out (may be NULL) is 0 or its failure code; CANCELLED if it
+ * never ran, because the thread that had taken it ended and the pool was closed with CANCEL_QUEUED or CANCEL_ALL.
  * INVALID (not a fork of this task), FORKED. [may-block] [runs-user-code] Since 0.1. */
 POOL_API pool_status_t pool_ctx_join(pool_ctx_t *ctx, pool_fork_t *mem, int32_t *code_out);
 
 /* A child that nobody joins, on the running worker's own queue. Exempt from the queue limit and counted.
- * options.drop is its drop. INVALID, CLOSED (cancelling close), NOMEM, FORKED. Since 0.1. */
+ * options.drop is its drop. INVALID, CLOSED (cancelling close), NOMEM, FORKED, and, in a task that runs inside the wait
+ * of a thread that is no worker, THREAD as in pool_submit. Since 0.1. */
 POOL_API pool_status_t pool_ctx_submit(pool_ctx_t *ctx, pool_run_fn run, void *arg);
 
 /* 1 if the task was asked to stop (pool_cancel, group cancel, POOL_CANCEL_ALL), else 0. Since 0.1. */

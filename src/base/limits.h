@@ -18,7 +18,6 @@ inline constexpr uint64_t kStackMaxBytes = uint64_t{1} << 30;
 // Below this much stack a wait parks instead of running what it waits for.
 inline constexpr size_t kStackReserveBytes = 64 * 1024;
 inline constexpr size_t kNameMax = 63;
-inline constexpr size_t kTextMax = 255;
 inline constexpr uint32_t kStructSizeMax = 64 * 1024;
 // One batch: what a worker takes from an injection queue or a victim in one go.
 inline constexpr uint32_t kBatchMax = 64;

@@ -29,7 +29,7 @@ class Census {
   static constexpr uint64_t kStop = uint64_t{1} << 61;           // workers without a task end
   static constexpr uint64_t kStartFailed = uint64_t{1} << 62;    // a thread could not be started: try again
 
-  static constexpr uint64_t kStopWhenIdle = uint64_t{1} << 63;   // the same once nothing runs: no more tasks can come
+  static constexpr uint64_t kStopWhenIdle = uint64_t{1} << 63;   // the same once nothing runs: only hooks and logs could submit more
 
   constexpr explicit Census(uint64_t word) : word_(word) {}
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "base/api.h"
+#include "base/clock.h"
 #include "pool/options.h"
 #include "task/group.h"
 #include "task/task_record.h"
@@ -24,6 +25,9 @@ namespace workpool {
 struct FullPolicy {
   int32_t on_full;     // REJECT or BLOCK
   int64_t timeout_ns;  // POOL_FOREVER, or how long BLOCK waits
+
+  // Of a submit that begins now.
+  uint64_t Deadline() const { return on_full == POOL_ON_FULL_BLOCK ? DeadlineAfter(timeout_ns) : 0; }
 };
 
 class Pool {
@@ -62,10 +66,10 @@ class Pool {
   [[nodiscard]] Status SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot);
   // From a worker of this pool.
   [[nodiscard]] Status SubmitPlainLocal(Tls& tls, Worker& worker, Slot slot, Admission admission);
-  // Any number, from any thread, blocking if the policy says so. Not in section; the caller holds a reference.
-  // *accepted is a prefix.
-  [[nodiscard]] Status Submit(const Slot* slots, uint32_t count, Admission admission,
-                              const FullPolicy& policy, uint32_t* accepted);
+  // Any number, from any thread, blocking until deadline_ns if the policy says so. Not in section; the caller holds a
+  // reference. *accepted is a prefix.
+  [[nodiscard]] Status Submit(const Slot* slots, uint32_t count, Admission admission, const FullPolicy& policy,
+                              uint64_t deadline_ns, uint32_t* accepted);
   [[nodiscard]] Status SubmitMany(RunFn run, void* const* args, uint32_t count, uint32_t* accepted);
   // Checks a task and makes its record, with one reference for the queue. INVALID, NOMEM, CANCELLED (group).
   [[nodiscard]] Status MakeRecord(const pool_task_t& task, Group* group, FullPolicy* policy,

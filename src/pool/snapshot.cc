@@ -50,7 +50,7 @@ void Pool::Snapshot(pool_stats_t* out) const {
     out->workers_busy += worker->busy() ? 1 : 0;
   }
   out->attempts = out->started;
-  out->submitted = outside.submitted.Read() + engine_.dispatcher.SubmittedCount();
+  out->submitted = engine_.dispatcher.SubmittedCount();
   for (uint32_t i = 0; i < workers.size(); ++i) {
     if (const Worker* worker = workers.at(i)) out->submitted += worker->counters.submitted.Read();
   }

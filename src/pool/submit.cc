@@ -102,7 +102,7 @@ Status Pool::SubmitLocal(Worker& worker, const Slot* slots, uint32_t count, Admi
 }
 
 Status Pool::Submit(const Slot* slots, uint32_t count, Admission admission, const FullPolicy& policy,
-                    uint32_t* accepted) {
+                    uint64_t deadline_ns, uint32_t* accepted) {
   *accepted = 0;
   Tls& tls = CurrentTls();
   ThreadLine* line = CurrentLine(tls);
@@ -110,8 +110,6 @@ Status Pool::Submit(const Slot* slots, uint32_t count, Admission admission, cons
   if (Worker* worker = OwnWorker(tls)) {
     return SubmitLocal(*worker, slots, count, admission, policy, accepted);
   }
-  const uint64_t deadline_ns =
-      policy.on_full == POOL_ON_FULL_BLOCK ? DeadlineAfter(policy.timeout_ns) : 0;
   for (;;) {
     uint32_t more = 0;
     Status status;
@@ -139,6 +137,7 @@ Status Pool::SubmitMany(RunFn run, void* const* args, uint32_t count, uint32_t* 
   *accepted = 0;
   Tls& tls = CurrentTls();
   if (CurrentLine(tls) == nullptr) return POOL_E_NOMEM;
+  const uint64_t deadline_ns = full_policy_.Deadline();
   Slot slots[kChunk];
   while (*accepted < count) {
     const uint32_t n = std::min(count - *accepted, kChunk);
@@ -148,7 +147,7 @@ Status Pool::SubmitMany(RunFn run, void* const* args, uint32_t count, uint32_t* 
     if (NextIsSample(tls, n)) sample = MakeSample(engine_, slots[n - 1]);
     if (sample != nullptr) slots[n - 1] = SlotOf(*sample);
     uint32_t more = 0;
-    const Status status = Submit(slots, n, Admission::kLimited, full_policy_, &more);
+    const Status status = Submit(slots, n, Admission::kLimited, full_policy_, deadline_ns, &more);
     *accepted += more;
     if (more < n && sample != nullptr) DropSample(*sample);
     if (status != POOL_OK) return status;
@@ -192,7 +191,7 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const FullPol
   const Slot slot = SlotOf(record);
   uint32_t accepted = 0;
   record.Ref();  // beyond its run, which may be over before Submit returns
-  const Status status = Submit(&slot, 1, admission, policy, &accepted);
+  const Status status = Submit(&slot, 1, admission, policy, policy.Deadline(), &accepted);
   if (record.group != nullptr) {
     if (status != POOL_OK) {
       record.group->Withdraw();

@@ -167,7 +167,7 @@ class WorkDeque {
   // Written by the owner.
   alignas(kCacheLine) Atomic<uint64_t> bottom_;
   uint64_t top_seen_;  // owner only: an old value of top_, which only rises
-  // Written by thieves, and by the owner for the last task.
+  // Written by thieves, and by the owner for the last task and the oldest ones.
   alignas(kCacheLine) Atomic<uint64_t> top_;
   alignas(kCacheLine) Cell cells_[kCapacity];
 };

@@ -46,7 +46,6 @@ struct alignas(kCacheLine) WorkerCounters {
 
 // What other threads count, rarely.
 struct alignas(kCacheLine) OutsideCounters {
-  SharedCounter submitted;  // group members and other children submitted past a full queue
   SharedCounter started;    // run by a thread that is not a worker, inside a wait
   SharedCounter done;
   SharedCounter failed;

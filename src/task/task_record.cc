@@ -64,7 +64,8 @@ bool TaskRecord::Await(uint64_t deadline_ns) {
 bool TaskRecord::WatchByMany() {
   uint32_t state = state_.load(kAcquire);
   while ((state & kPhaseMask) != kOver) {
-    if (state_.compare_exchange_weak(state, state | kWatchedByMany, kRelaxed, kAcquire)) return false;
+    // acquire, where it fails: the result. (gcc 12 wants it of success then, too.)
+    if (state_.compare_exchange_weak(state, state | kWatchedByMany, kAcquire, kAcquire)) return false;
   }
   return true;
 }

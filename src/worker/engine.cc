@@ -50,7 +50,7 @@ bool Engine::IsIdle() const {
     }
   }
   const uint64_t settling_count = settling.Read();
-  uint64_t submitted = outside.submitted.Read() + dispatcher.SubmittedCount();
+  uint64_t submitted = dispatcher.SubmittedCount();
   for (uint32_t i = 0; i < workers.size(); ++i) {
     if (const Worker* worker = workers.at(i)) submitted += worker->counters.submitted.Read();
   }

@@ -102,9 +102,13 @@ WorkerSet::StartResult WorkerSet::StartOne(bool forced, uint32_t searchers) {
   start_again_ns_.store(NowNs() + (kStartPauseNs << std::min(row, kStartPauseDoublings)), kRelaxed);
   engine_.idle.SetFlags(Census::kStartFailed);
   engine_.idle.AbandonStart();
-  // Not inside a section: the log calls the user.
+  // Not inside a section: the log calls the user. There a worker logs it, see StartAgain.
   const ThreadLine* line = CurrentTls().line;
-  if (line == nullptr || line->active.load(kRelaxed) == 0) LogRefusal();
+  if (line == nullptr || line->active.load(kRelaxed) == 0) {
+    LogRefusal();
+  } else {
+    refusal_to_log_.store(true, kRelaxed);
+  }
   return StartResult::kFailed;
 }
 
@@ -121,7 +125,7 @@ void WorkerSet::Help(uint32_t searchers) {
       if (engine_.idle.WakeOne(searchers)) return;
       continue;
     }
-    const LoadSample sample{.now_ns = 0,
+    const LoadSample sample{.now_ns = NowNs(),
                             .queued = 1,
                             .workers_live = census.live(),
                             .workers_idle = census.searching() + census.parked(),
@@ -148,6 +152,7 @@ void WorkerSet::PassOn() {
 }
 
 void WorkerSet::StartAgain() {
+  if (refusal_to_log_.load(kRelaxed) && refusal_to_log_.exchange(false, kRelaxed)) LogRefusal();
   // A stopping pool wants no more.
   if (!MayStartNow() || engine_.idle.Load().has(Census::kStop)) return;
   if (tuned()) {

@@ -89,6 +89,7 @@ class WorkerSet {
   Atomic<uint32_t> start_failures_in_a_row_{0};
   Atomic<uint64_t> start_again_ns_{0};
   Atomic<int> last_error_{0};
+  Atomic<bool> refusal_to_log_{false};
   Event all_ended_;
   Mutex mu_;
   // The ceiling of the census is the target and the blocked workers, at most the limit.

@@ -37,7 +37,9 @@ TEST_CASE("keep_alive and workers_min: workers above the minimum end, the minimu
   o.prestart = 4;
   workpool::pool pool(o);
   CHECK(Eventually([&] { return pool.stats().workers_live == 1; }));
-  CHECK(pool.stats().retired == 3);
+  // More than 3 where starting four takes longer than the keep-alive.
+  CHECK(Eventually([&] { return pool.stats().retired >= 3; }));
+  CHECK(pool.stats().workers_live == 1);
 }
 
 TEST_CASE("prestart: the workers are there when the constructor returns", "[options]") {
