@@ -85,9 +85,9 @@ pool_status_t pool_group_cancel(pool_group_t group) {
       Held<Pool> pool(CurrentHandles()->pools, g.pool());
       if (pool.status() != POOL_OK) return POOL_OK;
       while (TaskRecord* member = g.ClaimOne()) {
+        const RecordReference reference(*member);
         pool->engine().AddTombstones(1);
         CancelClaimed(*member, nullptr, POOL_E_CANCELLED);
-        member->Unref();
       }
       return POOL_OK;
     });

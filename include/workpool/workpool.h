@@ -34,7 +34,8 @@
  *   Callbacks   no user code ever runs with a lock of the library held. C++ exceptions do not cross
  *               this interface. No function here may be called from a signal handler. done and drop
  *               are part of their task, on whatever thread they run: one that waits for the task, its
- *               group or its pool gets POOL_E_DEADLOCK.
+ *               group or its pool gets POOL_E_DEADLOCK. Of a task's run, done and drop one may end its
+ *               thread (pthread_exit, pthread_cancel); a second one would end the process.
  *
  * PROMISES (each is cited by a test in tests/)
  *   - While the process lives, every accepted task ends in exactly one outcome, and its drop is
@@ -193,7 +194,7 @@ typedef struct pool_options {
   uint64_t queue_limit;      /* tasks accepted and not yet started; 0 = 1048576; POOL_UNLIMITED. Up to 4096
                                 it is exact; a larger one may be passed by what workers hold in their own
                                 queues (256 tasks each), and tasks that were cancelled and still lie in a
-                                queue may take up an eighth of it. In a task of the pool ON_FULL_BLOCK admits over the limit,
+                                queue may take up an eighth of it, at least 1024. In a task of the pool ON_FULL_BLOCK admits over the limit,
                                 because it might wait for itself */
   int64_t submit_timeout_ns; /* how long ON_FULL_BLOCK waits; 0 = POOL_FOREVER */
   int32_t on_full;           /* POOL_ON_FULL_...; default REJECT */
@@ -325,8 +326,8 @@ typedef struct pool_fork {
  * room: what finds no room is run by its join. INVALID (NULL), FORKED. Since 0.1. */
 POOL_API pool_status_t pool_ctx_fork(pool_ctx_t *ctx, pool_fork_t *mem, pool_run_fn run, void *arg);
 
-/* Waits for a fork: runs it here if nobody took it. *code_out (may be NULL) is 0 or its failure code; CANCELLED if it
- * never ran, because the thread that had taken it ended and the pool was closed with CANCEL_QUEUED or CANCEL_ALL.
+/* Waits for a fork: runs it here if nobody took it. *code_out (may be NULL) is 0 or its failure code; THREADEXIT if
+ * the thread that had taken it ended.
  * INVALID (not a fork of this task), FORKED. [may-block] [runs-user-code] Since 0.1. */
 POOL_API pool_status_t pool_ctx_join(pool_ctx_t *ctx, pool_fork_t *mem, int32_t *code_out);
 

@@ -24,11 +24,12 @@ inline constexpr uint32_t kBatchMax = 64;
 // A worker looks at the injection queues first every 61st task (a prime, so that no period of the
 // program's own locks onto it), and at its own oldest the task after.
 inline constexpr uint32_t kFairnessPeriod = 61;
-// So many entries whose tasks were run or cancelled elsewhere are worth a look at all that is queued.
+// Whenever so many more entries in the queues stand for tasks that were run or cancelled elsewhere, the pool thinks of
+// taking them out.
 #if defined(WORKPOOL_MODEL)
-inline constexpr int64_t kTombstonesMin = 1;
+inline constexpr int64_t kTombstonesStep = 1;
 #else
-inline constexpr int64_t kTombstonesMin = 1024;
+inline constexpr int64_t kTombstonesStep = 1024;
 #endif
 // One plain task in 64 carries time stamps.
 inline constexpr uint32_t kSamplePeriod = 64;

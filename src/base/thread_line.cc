@@ -37,8 +37,8 @@ ThreadLine* TakeOver(LineList& list, int32_t tid) {
     // The count makes two takers of one line disagree, so only one wins it. relaxed: the kernel orders all that its last
     // owner did before the end of that thread.
     if (line->owner.compare_exchange_strong(owner, Owner((owner >> 32) + 1, tid), kRelaxed, kRelaxed)) {
-      // An exchange, not a store: it hands on what the last owner released in its sections.
-      line->active.exchange(0, kRelaxed);
+      // acquire: what the last owner did in its sections comes before what this one releases.
+      line->active.exchange(0, kAcquire);
       return line;
     }
   }

@@ -25,7 +25,8 @@ class Quiet {
     // The new census before the look at the count; partner: the fence in QuietOwner::Enter. Who is not seen here
     // will see the census.
     FullFence();
-    if (count_.load(kRelaxed) != 0) HeavyFence();
+    // acquire: pairs with the release in Leave; what a worker did while it was quiet is seen.
+    if (count_.load(kAcquire) != 0) HeavyFence();
   }
 
  private:

@@ -75,11 +75,13 @@ bool Pool::IsOwnThread() const {
 }
 
 void Pool::DiscardInjected() {
-  Slot batch[kBatchMax];
   while (engine_.dispatcher.HasTasks()) {
-    const uint32_t taken = engine_.dispatcher.Take(batch, kBatchMax, 0, 1);
-    for (uint32_t i = 0; i < taken; ++i) DiscardSlot(engine_, batch[i]);
-    if (taken == 0) YieldThread();  // a queue is locked by somebody who is not running
+    Slot slot;  // one at a time: its drop may end this thread
+    if (engine_.dispatcher.Take(&slot, 1, 0, 1) == 1) {
+      DiscardSlot(engine_, slot);
+    } else {
+      YieldThread();  // a queue is locked by somebody who is not running
+    }
   }
 }
 

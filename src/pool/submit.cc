@@ -37,7 +37,7 @@ Status Pool::SubmitOutsideInSection(ThreadLine& line, const Slot* slots, uint32_
   const Census before = engine_.idle.Load();
   if (before.has(Census::kRefuseOutside | Census::kRefuseAll)) [[unlikely]] {
     // A task of the pool that runs here, inside a wait, may submit as long as one on a worker may.
-    if (before.has(Census::kRefuseAll) || !RunsTaskOf(CurrentTls(), engine_)) return FailClosed();
+    if (before.has(Census::kRefuseAll) || !RunsRecordOf(CurrentTls(), engine_)) return FailClosed();
   }
   // Without a live worker one is started first: if that fails nothing has been accepted.
   if (before.live() == 0 && engine_.workers.StartOne(true) == WorkerSet::StartResult::kFailed) [[unlikely]] {
@@ -47,10 +47,7 @@ Status Pool::SubmitOutsideInSection(ThreadLine& line, const Slot* slots, uint32_
     engine_.outside.rejected.Add();
     return FailConst(POOL_E_THREAD, "no worker lives and none could be started; nothing was accepted");
   }
-  Dispatcher::PushResult result = engine_.dispatcher.Push(slots, count, line.index, admission, true);
-  if (result.status == POOL_E_FULL && result.accepted == 0 && engine_.MakeRoom()) [[unlikely]] {
-    result = engine_.dispatcher.Push(slots, count, line.index, admission, true);
-  }
+  const Dispatcher::PushResult result = engine_.dispatcher.Push(slots, count, line.index, admission, true);
   *accepted = result.accepted;
   if (result.accepted > 0) {
     // The task before the look at the census; partner: the fence in IdleSet::Announce. Either the worker

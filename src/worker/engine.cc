@@ -15,18 +15,19 @@ Engine::Engine(const EngineOptions& engine_options)
       workers(*this, engine_options.workers_limit, engine_options.workers_max,
               engine_options.workers_min) {}
 
-uint32_t Engine::PurgeTombstones() {
-  if (purge_at.exchange(INT64_MAX, kRelaxed) == INT64_MAX) return 0;
+void Engine::PurgeTombstones() {
+  // A purge looks at all that is queued: worth it if half of that is to go. With a limit that they count against, the
+  // eighth of it that they may take up.
+  const uint64_t enough = std::min(dispatcher.Size() / 2, exact_limit ? UINT64_MAX : options.queue_limit / 8);
+  if (tombstones.load(kRelaxed) < static_cast<int64_t>(enough) || purging.exchange(true, kRelaxed)) return;
   const uint32_t purged = dispatcher.Purge([](Slot slot) {
     if (!IsEntry(slot)) return false;
     Entry& entry = EntryOf(slot);
     return entry.kind->bury != nullptr && entry.kind->bury(entry);
   });
-  const int64_t left = tombstones.fetch_sub(purged, kRelaxed) - purged;
-  // What is left lies in deques. The next purge is to take out about as many as it looks at.
-  purge_at.store(std::max(kTombstonesMin, 2 * left + static_cast<int64_t>(dispatcher.Size())), kRelaxed);
+  tombstones.fetch_sub(purged, kRelaxed);
+  purging.store(false, kRelaxed);
   if (purged > 0 && !dispatcher.limit().unlimited()) space_event.Notify();
-  return purged;
 }
 
 bool Engine::HasTasks() const {

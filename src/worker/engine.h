@@ -45,16 +45,11 @@ struct Engine {
   // Entries that stay behind in the queues, because what they stand for is run or cancelled elsewhere; told before that
   // happens. When there are many, those in injection queues are taken out.
   void AddTombstones(uint32_t count) {
-    if (tombstones.fetch_add(count, kRelaxed) + count >= purge_at.load(kRelaxed)) [[unlikely]] PurgeTombstones();
+    const int64_t before = tombstones.fetch_add(count, kRelaxed);
+    if ((before + count) / kTombstonesStep != before / kTombstonesStep) [[unlikely]] PurgeTombstones();
   }
   // A worker, or whoever empties the queues, has come to one.
   void TombstoneTaken() { tombstones.fetch_sub(1, kRelaxed); }
-  // The queue limit is reached. True: it was by tombstones, and there is room now.
-  [[nodiscard]] bool MakeRoom() {
-    // With an exact limit they do not count.
-    const auto many = static_cast<int64_t>(options.queue_limit / 8);
-    return !exact_limit && tombstones.load(kRelaxed) > many && PurgeTombstones() > 0;
-  }
 
   // ---- constant after construction
   const EngineOptions options;
@@ -75,14 +70,14 @@ struct Engine {
   OutsideCounters outside;
   // Below zero for a moment if one is taken before it is told.
   Atomic<int64_t> tombstones{0};
-  Atomic<int64_t> purge_at{kTombstonesMin};  // INT64_MAX while somebody purges
+  Atomic<bool> purging{false};
   SharedCounter settling;  // tasks with a record that are counted as ended; settled follows when their
   SharedCounter settled;   // result is visible
   Event idle_event;   // no task is queued or running
   Event space_event;  // the queue limit has room again
 
  private:
-  uint32_t PurgeTombstones();
+  void PurgeTombstones();
 };
 
 }  // namespace workpool

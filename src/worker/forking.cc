@@ -65,13 +65,6 @@ void ExecuteFork(Entry& self, Worker& worker, bool) {
   FinishFork(fork, code);
 }
 
-// Forks come into an injection queue only with what a thief leaves behind whose task has ended its thread.
-void DiscardFork(Entry& self) {
-  auto& fork = static_cast<Fork&>(self);
-  fork.parent->engine->outside.cancelled.Add();
-  FinishFork(fork, POOL_E_CANCELLED);
-}
-
 inline int32_t RunInline(Fork& fork, Worker* worker) {
   if (worker != nullptr) worker->counters.started.Add();
   int32_t code;
@@ -120,9 +113,15 @@ inline bool Retrieve(Worker& worker, Fork& fork) {
   while (fork.state.load(kAcquire) != Fork::kOver) (void)FutexWait(fork.state, Fork::kAwaited, kNever);
 }
 
-constexpr EntryKind kForkKind{&ExecuteFork, &DiscardFork, nullptr};
+constexpr EntryKind kForkKind{&ExecuteFork, nullptr, nullptr};  // never in an injection queue
 
 }  // namespace
+
+void CancelStolenFork(const Slot& slot) {
+  auto& fork = static_cast<Fork&>(EntryOf(slot));
+  fork.parent->engine->outside.cancelled.Add();
+  FinishFork(fork, POOL_E_THREADEXIT);
+}
 
 void ForkChild(Frame& parent, pool_fork_t* memory, RunFn run, void* arg) {
   auto* fork = new (memory)

@@ -3,9 +3,13 @@
 #pragma once
 
 #include "base/api.h"
+#include "queue/slot.h"
 #include "worker/frame.h"
 
 namespace workpool {
+
+// slot holds a fork that the calling worker has stolen and, because its thread ends, will not run.
+void CancelStolenFork(const Slot& slot);
 
 void ForkChild(Frame& parent, pool_fork_t* memory, RunFn run, void* arg);
 // OK; INVALID if memory holds no fork of this parent.

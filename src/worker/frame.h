@@ -53,6 +53,14 @@ inline bool RunsTaskOf(const Tls& tls, const Engine& engine) {
   return false;
 }
 
+// True if this thread runs, or calls back for, a task that counts as not ended: the pool is not idle before it is.
+inline bool RunsRecordOf(const Tls& tls, const Engine& engine) {
+  for (const Frame* frame = InnermostFrame(tls); frame != nullptr; frame = frame->outer) {
+    if (frame->engine == &engine && frame->record != nullptr) return true;
+  }
+  return false;
+}
+
 // A task that forked has come back in the child, whose only thread this is: there is no pool to return to. The
 // child ends as if its main function had returned.
 inline void LeaveForkedChild(const Frame& frame) {

@@ -80,7 +80,9 @@ void EndPlain(Worker& worker, void* arg, int32_t code) {
   const int32_t outcome = code == 0 ? POOL_DONE : POOL_FAILED;
   const Finally counted([&] { CountEnded(worker.engine(), &worker, outcome); });
   const DropFn drop = worker.engine().options.drop;
-  if (drop != nullptr) CallOut([&] { drop(arg, outcome); });
+  if (drop == nullptr) return;
+  CallOut([&] { drop(arg, outcome); });
+  LeaveForkedChild(worker.frame());
 }
 
 struct Sample : Entry {
@@ -113,11 +115,6 @@ void Settle(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code) {
   Engine& engine = *record.engine;
   record.outcome = outcome;
   record.code = code;
-  if (outcome == POOL_FAILED) {
-    engine.log.Write(code == POOL_E_EXCEPTION || code == POOL_E_THREADEXIT ? POOL_LOG_WARN : POOL_LOG_DEBUG,
-                     "task \"%s\" failed with code %d: %s", record.name, code,
-                     record.text[0] != 0 ? record.text : StatusText(code));
-  }
   const Finally over([&] {
     // Counted before it is visible, so that a waiter's snapshot holds it; settled after, so that an idle pool's
     // results are all visible.
@@ -128,20 +125,27 @@ void Settle(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code) {
     engine.settled.Add();
     if (worker == nullptr) engine.TellIfIdle();
   });
-  if (record.done == nullptr && record.drop == nullptr) return;
+  if (record.done == nullptr && record.drop == nullptr && outcome != POOL_FAILED) return;
   // The callbacks are part of the task: one that waits for it, or for the pool, would wait for itself.
   Tls& tls = CurrentTls();
   Frame frame = MakeFrame(engine, worker, &record, tls);
   const FrameScope scope(tls, frame);
   const auto drop = [&] {
     if (record.drop != nullptr) CallOut([&] { record.drop(record.arg, outcome); });
+    LeaveForkedChild(frame);
   };
   try {
+    if (outcome == POOL_FAILED) {
+      engine.log.Write(code == POOL_E_EXCEPTION || code == POOL_E_THREADEXIT ? POOL_LOG_WARN : POOL_LOG_DEBUG,
+                       "task \"%s\" failed with code %d: %s", record.name, code,
+                       record.text[0] != 0 ? record.text : StatusText(code));
+    }
     if (record.done != nullptr) {
       pool_result_t result;
       result.struct_size = sizeof(result);
       record.CopyResult(&result);
       CallOut([&] { record.done(record.arg, &result); });
+      LeaveForkedChild(frame);
     }
   } catch (abi::__forced_unwind&) {
     drop();
@@ -215,6 +219,7 @@ void CancelPlain(Engine& engine, Worker* worker, void* arg) {
   Frame frame = MakeFrame(engine, worker, nullptr, tls);
   const FrameScope scope(tls, frame);
   CallOut([&] { engine.options.drop(arg, POOL_CANCELLED); });
+  LeaveForkedChild(frame);
 }
 
 void RunClaimed(TaskRecord& record, Worker* worker) {

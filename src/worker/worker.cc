@@ -116,25 +116,28 @@ void Worker::Loop() {
 
 // Runs slot, which was just taken. False: the worker may not work, and slot is back in a queue.
 [[gnu::noinline]] bool Worker::RunTaken(Slot slot) {
-  const bool may_work = Calm() || AttendWith(slot);
+  // A hook, or the log, that ends this thread leaves the task to others.
+  const auto with_slot_safe = [&](auto step) {
+    try {
+      return step();
+    } catch (abi::__forced_unwind&) {
+      if (IsFork(slot)) {
+        CancelStolenFork(slot);
+      } else {
+        MoveOut(slot);
+      }
+      throw;
+    }
+  };
+  const bool may_work = Calm() || with_slot_safe([&] { return Attend(); });
   if (!may_work && !TakeFork(&slot)) [[unlikely]] return false;
-  if (searching_) [[unlikely]] BeginWork();
+  if (searching_) [[unlikely]] with_slot_safe([&] { BeginWork(); });
   if (simple_ && !IsEntry(slot)) [[likely]] {
     RunSimple(slot);
   } else {
     Execute(slot);
   }
   return true;
-}
-
-// Attend with a task in hand: a hook that ends this thread leaves it to others.
-bool Worker::AttendWith(Slot slot) {
-  try {
-    return Attend();
-  } catch (abi::__forced_unwind&) {
-    MoveOut(slot);
-    throw;
-  }
 }
 
 // slot was just taken, and the worker may not work. A fork among its tasks it runs all the same: the parent runs
@@ -265,7 +268,13 @@ void Worker::End(bool unwound) {
 void Worker::EndByUnwind() {
   Engine& engine = engine_;
   busy_.store(false, kRelaxed);
-  for (Slot slot; TryPop(&slot);) MoveOut(slot);
+  for (Slot slot; TryPop(&slot);) {
+    if (IsFork(slot)) {
+      counters.cancelled.Add();  // its parent was unwound with this thread, and it lay in the parent's frame
+    } else {
+      MoveOut(slot);
+    }
+  }
   if (searching_) engine.idle.EndSearch();
   searching_ = false;
   quiet_.Leave();

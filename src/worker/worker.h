@@ -85,7 +85,6 @@ class alignas(kCacheLine) Worker {
   // taken: what was changed before it was submitted is then seen before it runs.
   [[nodiscard]] bool Calm() const { return idle_.Load().word() == calm_.load(kRelaxed); }
   [[nodiscard]] bool Attend();
-  [[nodiscard]] bool AttendWith(Slot slot);
   // Not among its own.
   [[nodiscard]] bool FindTask(Slot* out);
   [[nodiscard]] bool FindTaskFairly(Slot* out);

@@ -102,6 +102,9 @@ WorkerSet::StartResult WorkerSet::StartOne(bool forced, uint32_t searchers) {
   start_again_ns_.store(NowNs() + (kStartPauseNs << std::min(row, kStartPauseDoublings)), kRelaxed);
   engine_.idle.SetFlags(Census::kStartFailed);
   engine_.idle.AbandonStart();
+  // No longer counted before the caller looks for tasks; partner: the fence after a task is queued. While this start counted
+  // as a searcher others relied on it.
+  FullFence();
   // Not inside a section: the log calls the user. There a worker logs it, see StartAgain.
   const ThreadLine* line = CurrentTls().line;
   if (line == nullptr || line->active.load(kRelaxed) == 0) {
@@ -134,10 +137,15 @@ void WorkerSet::Help(uint32_t searchers) {
                             .workers_max = census.ceiling()};
     if (engine_.decider(sample).workers <= census.live() || !MayStartNow()) return;
     if (StartOne(false, searchers) == StartResult::kStarted) return;
-    // Not wanted: the census has changed. Failed: while we counted as searching others relied on us; if one has
-    // gone to sleep meanwhile, it is the one to wake.
-    FullFence();
-    if (engine_.idle.Load().parked() == 0 || !engine_.HasTasks()) return;
+    // Not wanted: the census has changed. Failed: if a worker has gone to sleep meanwhile, it is the one to wake; if the
+    // last one has left, because this start counted as live, somebody has to come.
+    const Census now = engine_.idle.Load();
+    if (!engine_.HasTasks()) return;
+    if (now.live() == 0) {
+      (void)StartUpTo(1);
+      return;
+    }
+    if (now.parked() == 0) return;
   }
 }
 

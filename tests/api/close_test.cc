@@ -376,6 +376,27 @@ TEST_CASE("C12: a task that runs inside an outsider's wait may submit while its 
   CHECK(pool_ticket_release(ticket) == POOL_OK);
 }
 
+TEST_CASE("C4: a loop's body on a thread that is no worker is an outsider to a draining pool", "[close]") {
+  ScopedPool pool(1);
+  Gate busy;
+  Must(pool_submit(pool, PassGate, &busy), "submit");
+  REQUIRE(busy.AwaitArrivals(1));
+  struct Attempt {
+    pool_t pool;
+    pool_status_t closed = 1, submitted = 1;
+    static int32_t Run(void* arg, uint64_t, uint64_t, uint32_t, pool_ctx_t*) {
+      auto* self = static_cast<Attempt*>(arg);
+      self->closed = pool_close(self->pool, POOL_DRAIN, 0);
+      self->submitted = pool_submit(self->pool, DoNothing, nullptr);
+      return 0;
+    }
+  } attempt{pool};
+  CHECK(pool_parallel_for(pool, 0, 1, 1, 0, Attempt::Run, &attempt, nullptr) == POOL_OK);
+  CHECK(attempt.closed == POOL_E_TIMEOUT);
+  CHECK(attempt.submitted == POOL_E_CLOSED);
+  busy.Open();
+}
+
 TEST_CASE("tickets and groups outlive their pool, settled", "[close]") {
   pool_group_t group = 0;
   pool_ticket_t ticket = 0;

@@ -387,44 +387,73 @@ TEST_CASE("F3: a drop that ends its thread leaves the task counted and settled",
   CHECK(Stats(pool).done == 2);
 }
 
-TEST_CASE("F3: forks that a thief leaves behind when its thread ends are joined under a cancelling close",
-          "[thread_exit]") {
-  for (uint64_t round = 0; round < Rounds(300); ++round) {
-    std::atomic<bool> held{false}, forked{false}, stolen{false}, go{false};
-    const auto await = [](std::atomic<bool>& flag) {
-      while (!flag) std::this_thread::sleep_for(std::chrono::microseconds(10));
-    };
-    Body hold([&](pool_ctx_t*) {
-      held = true;
-      await(forked);
-      return 0;
-    });
-    Body exits([&](pool_ctx_t*) {
-      stolen = true;
-      while (!go) {
-      }
+TEST_CASE("F3: a fork whose thief is ended by a start hook is joined with THREADEXIT", "[thread_exit]") {
+  struct Exits {
+    std::atomic<int32_t> not_on{-1};
+    std::atomic<bool> exited{false};
+    static void Start(void* user, pool_t, int32_t worker) {
+      auto* exits = static_cast<Exits*>(user);
+      if (worker == exits->not_on || exits->exited.exchange(true)) return;
       pthread_exit(nullptr);
-      return 0;
-    });
-    Body parent([&](pool_ctx_t* ctx) {
-      pool_fork_t forks[4];
-      pool_ctx_fork(ctx, &forks[0], Body::Run, &exits);
-      for (int i = 1; i < 4; ++i) pool_ctx_fork(ctx, &forks[i], DoNothing, nullptr);
-      forked = true;
-      await(stolen);
-      for (int i = 3; i >= 0; --i) pool_ctx_join(ctx, &forks[i], nullptr);
-      return 0;
-    });
-    ScopedPool pool(2);
-    Must(pool_submit(pool, Body::Run, &hold), "submit");
-    await(held);
-    Must(pool_submit(pool, Body::Run, &parent), "submit");
-    await(stolen);
-    std::this_thread::sleep_for(std::chrono::microseconds(200));  // the parent waits in its join
-    go = true;
-    SpinFor(std::chrono::microseconds(round * 37 % 120));
-    REQUIRE(pool_close(pool, POOL_CANCEL_QUEUED, kBoundNs) == POOL_OK);
-  }
+    }
+  } exits;
+  pool_options_t options = Options(2);
+  options.prestart = 2;
+  ScopedPool pool(options);
+  Gate gate;
+  std::atomic<uint64_t> runs{0};
+  Body parent([&](pool_ctx_t* ctx) {
+    exits.not_on = pool_worker_index(pool);
+    gate.Pass();
+    pool_fork_t fork;
+    pool_ctx_fork(ctx, &fork, CountRun, &runs);
+    if (!PollUntil([&] { return exits.exited.load(); })) return -1001;
+    int32_t code = 0;
+    if (pool_ctx_join(ctx, &fork, &code) != POOL_OK) return -1002;
+    return code == POOL_E_THREADEXIT ? 0 : -1003;
+  });
+  const pool_ticket_t ticket = Submit(pool, Task(Body::Run, &parent));
+  REQUIRE(gate.AwaitArrivals(1));
+  uint64_t id = 0;
+  Must(pool_hook_add(pool, Exits::Start, nullptr, &exits, &id), "hook_add");
+  gate.Open();
+  CHECK(ResultOf(ticket).code == 0);
+  CHECK(runs == 0);
+  REQUIRE(WaitIdle(pool));
+  CHECK(Stats(pool).cancelled == 1);
+}
+
+TEST_CASE("F3: a drop that ends the closing thread leaves the other tasks to the next close", "[thread_exit]") {
+  static std::atomic<uint64_t> drops;
+  drops = 0;
+  pool_options_t options = Options(1);
+  options.drop = [](void*, int32_t) {
+    if (++drops == 1) pthread_exit(nullptr);
+  };
+  ScopedPool pool(options);
+  Gate gate;
+  pool_task_t held = Task(PassGate, &gate);
+  Must(pool_submit_task(pool, &held, nullptr), "submit");
+  REQUIRE(gate.AwaitArrivals(1));
+  for (int i = 0; i < 10; ++i) Must(pool_submit(pool, DoNothing, nullptr), "submit");
+  std::thread([&] { (void)pool_close(pool, POOL_CANCEL_QUEUED, 0); }).join();
+  CHECK(drops == 1);
+  gate.Open();
+  CHECK(pool_close(pool, POOL_CANCEL_QUEUED, kBoundNs) == POOL_OK);
+  CHECK(drops == 10);
+  CHECK(Stats(pool).queued == 0);
+}
+
+TEST_CASE("F3: a log function that ends its thread leaves the task settled", "[thread_exit]") {
+  pool_options_t options = Options(1);
+  options.log_level = POOL_LOG_DEBUG;
+  options.log_fn = [](void*, int32_t, const char* text) {
+    if (std::string(text).find("failed with code") != std::string::npos) pthread_exit(nullptr);
+  };
+  ScopedPool pool(options);
+  const pool_run_fn fails = [](void*, pool_ctx_t*) -> int32_t { return -1000; };
+  CHECK(ResultOf(Submit(pool, Task(fails, nullptr))).outcome == POOL_FAILED);
+  CHECK(WaitIdle(pool));
 }
 
 TEST_CASE("F3: a thousand tasks that each end their thread lose nothing and leak no thread",
