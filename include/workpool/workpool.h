@@ -231,7 +231,7 @@ POOL_API pool_status_t pool_shared(pool_t *out);
  * still closing; call again, also with a stronger mode). DRAIN runs what is queued and accepts
  * submits from the pool's own tasks until they end; CANCEL_QUEUED and CANCEL_ALL refuse those too and
  * end what has not started as CANCELLED with code CLOSED. A paused pool is resumed.
- * Afterwards workers end; stats, wait and get still work. From a task of the same pool only
+ * Afterwards workers end; stats, waits and cancels still work. From a task of the same pool only
  * timeout_ns = 0 is allowed, otherwise DEADLOCK. OK, TIMEOUT, DEADLOCK, INVALID (mode, timeout, shared
  * pool). [any-thread] [may-block] [runs-user-code] (drop of cancelled tasks) Since 0.1. */
 POOL_API pool_status_t pool_close(pool_t pool, int32_t mode, int64_t timeout_ns);

@@ -1,6 +1,7 @@
 #include "file_list.h"
 
 #include <filesystem>
+#include <stdexcept>
 #include <system_error>
 
 namespace workpool_cli {
@@ -25,6 +26,7 @@ std::chrono::microseconds PauseOf(const std::string& path) {
 
 FileList ListFiles(const std::string& directory, uint64_t files_max, uint64_t bytes_max) {
   FileList list;
+  if (!fs::is_directory(directory)) throw std::runtime_error("no directory: " + directory);
   fs::recursive_directory_iterator it(directory, fs::directory_options::skip_permission_denied);
   std::error_code error;
   for (; it != fs::recursive_directory_iterator(); it.increment(error)) {

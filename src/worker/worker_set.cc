@@ -92,9 +92,6 @@ WorkerSet::StartResult WorkerSet::StartOne(bool forced, uint32_t searchers) {
       return StartResult::kStarted;
     }
     FreeSlot(*worker);
-    threads_.fetch_sub(1, kRelaxed);
-    all_ended_.Notify();
-    engine_.unref(engine_);
   }
   engine_.outside.start_failures.Add();
   const uint32_t row = start_failures_in_a_row_.fetch_add(1, kRelaxed);
@@ -102,9 +99,11 @@ WorkerSet::StartResult WorkerSet::StartOne(bool forced, uint32_t searchers) {
   start_again_ns_.store(NowNs() + (kStartPauseNs << std::min(row, kStartPauseDoublings)), kRelaxed);
   engine_.idle.SetFlags(Census::kStartFailed);
   engine_.idle.AbandonStart();
-  // No longer counted before the caller looks for tasks; partner: the fence after a task is queued. While this start counted
-  // as a searcher others relied on it.
-  FullFence();
+  if (worker != nullptr) threads_.fetch_sub(1, kRelaxed);
+  // Begins with a fence. That is also: no longer counted before the caller looks for tasks; partner: the fence after a task
+  // is queued. While this start counted as a searcher others relied on it.
+  all_ended_.Notify();
+  if (worker != nullptr) engine_.unref(engine_);
   // Not inside a section: the log calls the user. There a worker logs it, see StartAgain.
   const ThreadLine* line = CurrentTls().line;
   if (line == nullptr || line->active.load(kRelaxed) == 0) {
