@@ -1,5 +1,7 @@
 // fork: the child's inherited handles answer at once, a new pool works there, nothing hangs, and
 // the parent notices nothing.
+#include <pthread.h>
+
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <functional>
@@ -10,6 +12,9 @@
 
 namespace workpool_test {
 namespace {
+
+[[maybe_unused]] const int g_in_children =
+    pthread_atfork(nullptr, nullptr, [] { g_cannot_look_for_leaks = true; });
 
 // A pool that works as a new one should, in whatever process.
 void ExpectWorkingPool(uint32_t workers) {

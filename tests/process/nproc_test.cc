@@ -48,6 +48,7 @@ void AllowOnlyMoreThreads(rlim_t more) {
   const rlim_t wanted = ThreadsOfUser() + more;
   const rlimit limit{wanted, wanted};
   EXPECT(setrlimit(RLIMIT_NPROC, &limit) == 0);
+  g_cannot_look_for_leaks = true;
 }
 
 struct Warnings {
