@@ -200,11 +200,11 @@ TEST_CASE("D10: a thread_local pool is destroyed with its thread, also that of a
   std::thread(use).join();
   CHECK(runs == 100);
   {
-    ScopedPool pool(1);
     Body body([&](pool_ctx_t*) {
       use();
       return 0;
     });
+    ScopedPool pool(1);
     Must(pool_submit(pool, Body::Run, &body), "submit");
   }
   CHECK(runs == 200);
