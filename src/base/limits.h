@@ -19,8 +19,15 @@ inline constexpr uint64_t kStackMaxBytes = uint64_t{1} << 30;
 inline constexpr size_t kStackReserveBytes = 64 * 1024;
 inline constexpr size_t kNameMax = 63;
 inline constexpr uint32_t kStructSizeMax = 64 * 1024;
-// One batch: what a worker takes from an injection queue or a victim in one go.
+// One batch: what a worker takes from an injection queue or a victim in one go. And ready tasks in a worker's own queue,
+// 4 KiB: deeper than any recursion that still gains from stealing.
+#if defined(WORKPOOL_MODEL)
+inline constexpr uint32_t kBatchMax = 4;
+inline constexpr size_t kDequeCapacity = 4;
+#else
 inline constexpr uint32_t kBatchMax = 64;
+inline constexpr size_t kDequeCapacity = 256;
+#endif
 // A worker looks at the injection queues first every 61st task (a prime, so that no period of the
 // program's own locks onto it), and at its own oldest the task after.
 inline constexpr uint32_t kFairnessPeriod = 61;

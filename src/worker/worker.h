@@ -26,7 +26,7 @@ enum class Admission;
 
 class alignas(kCacheLine) Worker {
  public:
-  using Deque = WorkDeque<256>;  // 4 KiB: deeper than any recursion that still gains from stealing
+  using Deque = WorkDeque<kDequeCapacity>;
 
   Worker(Engine& engine, uint32_t index);
 

@@ -1,5 +1,6 @@
 // Whole pools, through the C interface. Too large for a complete search: a depth-first search with
 // few preemptions, then random schedules.
+#include "base/limits.h"
 #include "model/explorer.h"
 #include "workpool/workpool.h"
 
@@ -180,7 +181,7 @@ struct Rendezvous {
   }
   static int32_t SubmitAndAwait(void* arg, pool_ctx_t* ctx) {
     auto* self = static_cast<Rendezvous*>(arg);
-    MODEL_CHECK(pool_submit(self->pool, &Meet, self) == POOL_OK);
+    MODEL_CHECK(pool_ctx_submit(ctx, &Meet, self) == POOL_OK);
     return Await(arg, ctx);
   }
 };
@@ -239,6 +240,50 @@ MODEL_TEST("B8: the same with workers that never spin before they sleep", .preem
 MODEL_TEST("B8: the same with workers that spin once before they sleep", .preemptions = 1,
            .spins_max = 1) {
   ChildBesideSleeper();
+}
+
+// More children than the deque of a model's worker has places: the older ones go to an injection queue.
+struct ManyChildren {
+  Rendezvous rendezvous;
+  int runs = 0;
+
+  static int32_t Count(void* arg, pool_ctx_t*) {
+    ++static_cast<ManyChildren*>(arg)->runs;
+    return 0;
+  }
+  static int32_t Run(void* arg, pool_ctx_t* ctx) {
+    auto* self = static_cast<ManyChildren*>(arg);
+    MODEL_CHECK(pool_ctx_submit(ctx, &Rendezvous::Meet, &self->rendezvous) == POOL_OK);
+    for (size_t i = 0; i < kDequeCapacity; ++i) MODEL_CHECK(pool_ctx_submit(ctx, &Count, self) == POOL_OK);
+    return Rendezvous::Await(&self->rendezvous, ctx);
+  }
+};
+
+MODEL_TEST("B2: what a full deque gives away does not wait beside a sleeping worker, and runs once",
+           .preemptions = 1, .spins_max = 0) {
+  ManyChildren parent;
+  parent.rendezvous.pool = Create(2, POOL_FOREVER, 2, nullptr);
+  MODEL_CHECK(pool_submit(parent.rendezvous.pool, &ManyChildren::Run, &parent) == POOL_OK);
+  AwaitIdleAndDestroy(parent.rendezvous.pool);
+  MODEL_CHECK(parent.runs == static_cast<int>(kDequeCapacity));
+}
+
+// Three blocked workers on one CPU are a crowd: who takes a task then sees to several others at once.
+MODEL_TEST("B2: a task does not wait beside a sleeping worker where a crowd of tasks waits",
+           .preemptions = 0, .spins_max = 0) {
+  Rendezvous rendezvous;
+  const pool_t pool = Create(4, POOL_FOREVER, 4, nullptr);
+  for (int i = 0; i < 3; ++i) MODEL_CHECK(pool_submit(pool, &Rendezvous::Await, &rendezvous) == POOL_OK);
+  MODEL_CHECK(pool_submit(pool, &Rendezvous::Meet, &rendezvous) == POOL_OK);
+  AwaitIdleAndDestroy(pool);
+}
+
+MODEL_TEST("C12: of two workers of a draining pool the one that idles stays for a child of the other's task",
+           .preemptions = 1, .spins_max = 0) {
+  Rendezvous rendezvous;
+  rendezvous.pool = Create(2, POOL_FOREVER, 2, nullptr);
+  MODEL_CHECK(pool_submit(rendezvous.pool, &Rendezvous::SubmitAndAwait, &rendezvous) == POOL_OK);
+  Destroy(rendezvous.pool);
 }
 
 // A task with two children in its frame.
