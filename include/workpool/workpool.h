@@ -218,7 +218,8 @@ POOL_API pool_status_t pool_options_init(pool_options_t *options, uint32_t size)
 
 /* Makes a pool; options may be NULL (all defaults). Workers start when tasks arrive. The caller owns
  * the handle: pool_destroy or pool_release. INVALID, TOOBIG, NOMEM, THREAD (prestart).
- * [any-thread] [may-block] (prestart) Since 0.1. */
+ * A filter of system calls (seccomp) may refuse membarrier(2) before the process's first pool, which then does
+ * without, but not later: the process would end, with a text. [any-thread] [may-block] (prestart) Since 0.1. */
 POOL_API pool_status_t pool_create(const pool_options_t *options_or_null, pool_t *out);
 
 /* The one pool that all libraries in a process share, with default options; made by the first call.

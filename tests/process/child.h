@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <string>
 
 #include "test_support.h"
 
@@ -83,6 +84,32 @@ template <typename F>
     std::exit(0);
   }
   return AwaitChild(child, watch);
+}
+
+struct ChildTold {
+  ChildEnd end;
+  std::string printed;
+};
+
+// The same, and catches what the child prints to stderr.
+template <typename F>
+[[nodiscard]] ChildTold RunChildThatTells(F body) {
+  int fds[2];
+  if (pipe(fds) != 0) std::abort();
+  const ChildEnd end = RunChild([&] {
+    close(fds[0]);
+    dup2(fds[1], STDERR_FILENO);
+    close(fds[1]);
+    body();
+  });
+  close(fds[1]);
+  std::string printed;
+  char buffer[512];
+  for (ssize_t got; (got = read(fds[0], buffer, sizeof(buffer))) > 0;) {
+    printed.append(buffer, static_cast<size_t>(got));
+  }
+  close(fds[0]);
+  return {end, printed};
 }
 
 }  // namespace workpool_test

@@ -11,19 +11,9 @@
 namespace workpool_test {
 namespace {
 
-struct StrictEnd {
-  ChildEnd end;
-  std::string printed;
-};
-
-// Runs body in a child with POOL_STRICT=value (NULL: unset) and catches what it prints to stderr.
-StrictEnd RunStrict(const char* value, const std::function<void()>& body) {
-  int fds[2];
-  if (pipe(fds) != 0) std::abort();
-  const ChildEnd end = RunChild([&] {
-    close(fds[0]);
-    dup2(fds[1], STDERR_FILENO);
-    close(fds[1]);
+// Runs body in a child with POOL_STRICT=value (NULL: unset).
+ChildTold RunStrict(const char* value, const std::function<void()>& body) {
+  return RunChildThatTells([&] {
     if (value != nullptr) {
       setenv("POOL_STRICT", value, 1);
     } else {
@@ -31,14 +21,6 @@ StrictEnd RunStrict(const char* value, const std::function<void()>& body) {
     }
     body();
   });
-  close(fds[1]);
-  std::string printed;
-  char buffer[512];
-  for (ssize_t got; (got = read(fds[0], buffer, sizeof(buffer))) > 0;) {
-    printed.append(buffer, static_cast<size_t>(got));
-  }
-  close(fds[0]);
-  return {end, printed};
 }
 
 TEST_CASE("J3: with POOL_STRICT=1 misuse aborts and names the function", "[strict]") {
@@ -75,7 +57,7 @@ TEST_CASE("J3: with POOL_STRICT=1 misuse aborts and names the function", "[stric
        }},
   };
   for (const Row& row : rows) {
-    const StrictEnd strict = RunStrict("1", [&] {
+    const ChildTold strict = RunStrict("1", [&] {
       ScopedPool pool(1);
       row.misuse(pool);
       _exit(3);  // not reached
@@ -88,7 +70,7 @@ TEST_CASE("J3: with POOL_STRICT=1 misuse aborts and names the function", "[stric
 
 TEST_CASE("J3: without POOL_STRICT, or with 0, misuse is a status and prints nothing", "[strict]") {
   for (const char* value : {static_cast<const char*>(nullptr), "0", ""}) {
-    const StrictEnd lenient = RunStrict(value, [] {
+    const ChildTold lenient = RunStrict(value, [] {
       ScopedPool pool(1);
       if (pool_submit(pool, nullptr, nullptr) != POOL_E_INVALID) _exit(4);
       if (pool_cancel(0) != POOL_E_BADHANDLE) _exit(5);
@@ -100,7 +82,7 @@ TEST_CASE("J3: without POOL_STRICT, or with 0, misuse is a status and prints not
 }
 
 TEST_CASE("J3: POOL_STRICT leaves refusals that are no misuse alone", "[strict]") {
-  const StrictEnd strict = RunStrict("1", [] {
+  const ChildTold strict = RunStrict("1", [] {
     pool_options_t options = Options(1);
     options.queue_limit = 1;
     ScopedPool pool(options);
