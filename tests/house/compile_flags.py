@@ -23,7 +23,7 @@ WANTED = [
     "-fvisibility-inlines-hidden",
     "-fstack-protector-strong",
     "-fstack-clash-protection",
-    "-D_FORTIFY_SOURCE=2",
+    "-D_FORTIFY_SOURCE=3",
 ]
 WANTED_BY = {"x86_64": ["-fcf-protection"], "clang": ["-Wthread-safety"]}
 
