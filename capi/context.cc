@@ -6,7 +6,10 @@ namespace {
 
 // OK if ctx can be used: given, and begun in this process.
 Status CheckContext(const pool_ctx_t* ctx) {
-  if (ctx == nullptr) [[unlikely]] return FailConst(POOL_E_INVALID, "ctx is NULL");
+  if (ctx == nullptr) [[unlikely]] {
+    (void)FailConst(POOL_E_INVALID, "ctx is NULL");
+    return POOL_E_INVALID;
+  }
   if (ctx->epoch != ForkEpoch()) [[unlikely]] {
     return FailConst(POOL_E_FORKED, "the task runs in a forked child, which has no pool");
   }

@@ -5,10 +5,12 @@
 
 // From <sanitizer/lsan_interface.h>; null unless the program has a LeakSanitizer. It searches the heap for pointers by
 // itself, mapped memory only where it is told to: what a queued task's argument leads to would be reported as lost.
+// NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the sanitizers' names
 extern "C" {
 [[gnu::weak, gnu::visibility("default")]] void __lsan_register_root_region(const void* begin, size_t bytes);
 [[gnu::weak, gnu::visibility("default")]] void __lsan_unregister_root_region(const void* begin, size_t bytes);
 }
+// NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
 
 namespace workpool {
 namespace {

@@ -39,7 +39,8 @@ inline bool IsFork(const Slot& slot) {
   return IsEntry(slot) && (reinterpret_cast<uintptr_t>(slot.arg) & kForkBit) != 0;
 }
 inline Entry& EntryOf(const Slot& slot) {
-  return *reinterpret_cast<Entry*>(reinterpret_cast<uintptr_t>(slot.arg) & ~kForkBit);
+  const uintptr_t fork_bit = reinterpret_cast<uintptr_t>(slot.arg) & kForkBit;
+  return *reinterpret_cast<Entry*>(static_cast<char*>(slot.arg) - fork_bit);
 }
 
 }  // namespace workpool
