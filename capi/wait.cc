@@ -57,7 +57,7 @@ Status Cancel(Handles& handles, TaskRecord& record) {
   Held<Pool> pool(handles.pools, record.pool);
   if (pool.status() != POOL_OK || !record.Claim()) {
     record.AskStop();
-    return FailConst(POOL_E_ALREADY, "the task runs or is over");
+    return FailConst(POOL_E_ALREADY, "too late: the task runs, and is asked to stop, or it is over");
   }
   record.engine->AddTombstones(1);
   CancelClaimed(record, nullptr, POOL_E_CANCELLED);

@@ -255,6 +255,7 @@ POOL_API pool_status_t pool_release(pool_t pool);
  * waits and joins still run what they wait for. Idempotent.
  * OK, CLOSED, INVALID (shared pool). [any-thread] Since 0.1. */
 POOL_API pool_status_t pool_pause(pool_t pool);
+/* Ends a pause: workers take tasks again. Idempotent. OK, CLOSED, INVALID (shared pool). [any-thread] Since 0.1. */
 POOL_API pool_status_t pool_resume(pool_t pool);
 
 /* ---- submit ------------------------------------------------------------------------------ */
@@ -362,7 +363,7 @@ POOL_API pool_status_t pool_wait_many(const pool_ticket_t *tickets, uint32_t n, 
  * [any-thread] [may-block] [not-in-task] Since 0.1. */
 POOL_API pool_status_t pool_wait_idle(pool_t pool, int64_t timeout_ns);
 
-/* OK: this call won; the task will never run, its done and drop have been called, its outcome is CANCELLED.
+/* Cancels a task that has not started. OK: this call won; the task will never run, its done and drop have been called, its outcome is CANCELLED.
  * ALREADY: it runs (and is asked to stop) or is over. [any-thread] [runs-user-code] Since 0.1. */
 POOL_API pool_status_t pool_cancel(pool_ticket_t ticket);
 

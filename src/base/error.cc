@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <cinttypes>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -27,20 +28,25 @@ Status Fail(Status code, const char* format, ...) {
   std::vsnprintf(error.buffer, sizeof(error.buffer), format, args);
   va_end(args);
   error.text = error.buffer;
+  error.field = nullptr;
   error.fresh = true;
   return code;
 }
 
-Status FailConst(Status code, const char* text) {
+Status FailConst(Status code, const char* text) { return FailAtLimit(code, text, nullptr, 0); }
+
+Status FailAtLimit(Status code, const char* text, const char* field, uint64_t limit) {
   LastError& error = CurrentTls().error;
   error.text = text;
+  error.field = field;
+  error.limit = limit;
   error.fresh = true;
   return code;
 }
 
 Status FinishFailure(const char* function, Status code) {
   LastError& error = CurrentTls().error;
-  if (!error.fresh) error.text = StatusText(code);
+  if (!error.fresh) (void)FailConst(code, StatusText(code));
   error.fresh = false;
   error.function = function;
   error.code = code;
@@ -61,6 +67,9 @@ int FormatLastError(char* buf, uint64_t cap, int32_t* code) {
     return std::snprintf(buf, cap, "%s", "");
   }
   *code = error.code;
+  if (error.field != nullptr) {
+    return std::snprintf(buf, cap, "%s: %s; %s = %" PRIu64, error.function, error.text, error.field, error.limit);
+  }
   return std::snprintf(buf, cap, "%s: %s", error.function, error.text);
 }
 

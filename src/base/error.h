@@ -14,6 +14,9 @@ namespace workpool {
 // Records a constant reason; cheap, for refusals that are part of normal traffic (full, closed, timeout).
 [[gnu::cold]] Status FailConst(Status code, const char* text);
 
+// The same, and names the option that set a limit. Formatted only when somebody asks.
+[[gnu::cold]] Status FailAtLimit(Status code, const char* text, const char* field, uint64_t limit);
+
 // Called once at the end of a refused call: names the function and counts misuse; with POOL_STRICT=1
 // misuse aborts. Returns code.
 [[gnu::cold]] Status FinishFailure(const char* function, Status code);

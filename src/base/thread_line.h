@@ -27,6 +27,8 @@ struct LastError {
   bool fresh = false;          // text was said during the call that is just failing
   const char* function = "";   // constant
   const char* text = "";       // constant, or buffer
+  const char* field = nullptr;  // constant: the option that set the limit; nullptr: no limit was met
+  uint64_t limit = 0;
   char buffer[320] = {};
 };
 

@@ -124,7 +124,7 @@ int RunDemo(const DemoOptions& options) {
 
   const Comparison c = CompareRuns(list, run.results(), serial);
   PrintStats(stats);
-  std::printf("pooled %.2f s, serial %.2f s, speed-up %.2f on %u CPUs\n", pooled_seconds,
+  std::printf("pooled %.2f s, serial %.2f s, speed-up %.2f on %u CPUs (tasks that sleep overlap)\n", pooled_seconds,
               serial_seconds, serial_seconds / pooled_seconds, std::thread::hardware_concurrency());
   std::printf("unreadable files: pooled %" PRIu64 ", serial %" PRIu64 "; failed tasks: %" PRIu64
               "\n",

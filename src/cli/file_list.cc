@@ -26,7 +26,7 @@ std::chrono::microseconds PauseOf(const std::string& path) {
 
 FileList ListFiles(const std::string& directory, uint64_t files_max, uint64_t bytes_max) {
   FileList list;
-  if (!fs::is_directory(directory)) throw std::runtime_error("no directory: " + directory);
+  if (!fs::is_directory(directory)) throw std::runtime_error(directory + " is not a directory");
   fs::recursive_directory_iterator it(directory, fs::directory_options::skip_permission_denied);
   std::error_code error;
   for (; it != fs::recursive_directory_iterator(); it.increment(error)) {

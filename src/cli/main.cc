@@ -21,7 +21,7 @@ void AddDemo(CLI::App& app, workpool_cli::DemoOptions& o) {
       "Hash and compress every file below DIR in an elastic pool, then serially, and compare");
   demo->add_option("DIR", o.directory, "Where the files are")->capture_default_str();
   demo->add_option("--workers-min", o.workers_min, "Workers kept when idle")->capture_default_str();
-  demo->add_option("--workers-max", o.workers_max, "Most workers; a third of the tasks block")
+  demo->add_option("--workers-max", o.workers_max, "Most workers, 0 = automatic; a third of the tasks block")
       ->capture_default_str();
   demo->add_option("--keep-alive-ms", o.keep_alive_ms,
                    "Idle time after which a worker above the minimum ends")

@@ -19,11 +19,11 @@ void Times(const char* name, uint64_t p50_ns, uint64_t p99_ns) {
 }  // namespace
 
 void PrintStats(const pool_stats_t& s) {
-  std::printf("pool statistics\n");
+  std::printf("pool statistics (the pieces of big files are tasks too)\n");
   Row("submitted", s.submitted, "started", s.started, "done", s.done);
   Row("failed", s.failed, "cancelled", s.cancelled, "steals", s.steals);
   Row("parks", s.parks, "wakes", s.wakes, "retired", s.retired);
-  Times("wait", s.wait_p50_ns, s.wait_p99_ns);
+  Times("in queue", s.wait_p50_ns, s.wait_p99_ns);
   Times("run", s.run_p50_ns, s.run_p99_ns);
 }
 

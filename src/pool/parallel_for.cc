@@ -185,7 +185,7 @@ class Loop : public Entry {
       return 0;
     };
     const int32_t failure =
-        engine_.options.terminate_on_exception ? CallTaskOrTerminate(call) : CallTask(nullptr, 0, call);
+        engine_.options.terminate_on_exception ? CallTaskOrTerminate(nullptr, 0, call) : CallTask(nullptr, 0, call);
     return failure != 0 ? failure : code;
   }
 

@@ -22,7 +22,11 @@ bool NextIsSample(Tls& tls, uint32_t count = 1) {
   return true;
 }
 
-Status FailFull() { return FailConst(POOL_E_FULL, "the queue limit is reached; retry later or use ON_FULL_BLOCK"); }
+Status RefuseFull(Engine& engine) {
+  engine.outside.rejected.Add();
+  return FailAtLimit(POOL_E_FULL, "the queue limit is reached; retry later, use ON_FULL_BLOCK or raise the limit",
+                     "options.queue_limit", engine.dispatcher.limit().limit());
+}
 Status FailClosed() { return FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks"); }
 
 }  // namespace
@@ -55,7 +59,6 @@ Status Pool::SubmitOutsideInSection(ThreadLine& line, const Slot* slots, uint32_
     FullFence();
     if (engine_.idle.Load().NeedsHelp()) engine_.workers.Help();
   }
-  if (result.status == POOL_E_FULL) return FailFull();
   return result.status;
 }
 
@@ -82,8 +85,7 @@ Status Pool::SubmitPlainLocal(Tls& tls, Worker& worker, Slot slot, Admission adm
   const Status status = worker.Submit(slot, admission);
   if (status == POOL_OK) [[likely]] return status;
   if (sample != nullptr) DropSample(*sample);
-  if (status == POOL_E_FULL) engine_.outside.rejected.Add();
-  return status;
+  return status == POOL_E_FULL ? RefuseFull(engine_) : status;
 }
 
 Status Pool::SubmitLocal(Worker& worker, const Slot* slots, uint32_t count, Admission admission,
@@ -92,8 +94,7 @@ Status Pool::SubmitLocal(Worker& worker, const Slot* slots, uint32_t count, Admi
   for (*accepted = 0; *accepted < count; ++*accepted) {
     const Status status = worker.Submit(slots[*accepted], admission);
     if (status == POOL_OK) continue;
-    if (status == POOL_E_FULL) engine_.outside.rejected.Add();
-    return status;
+    return status == POOL_E_FULL ? RefuseFull(engine_) : status;
   }
   return POOL_OK;
 }
@@ -116,10 +117,7 @@ Status Pool::Submit(const Slot* slots, uint32_t count, Admission admission, cons
     }
     *accepted += more;
     if (status != POOL_E_FULL) return status;
-    if (policy.on_full != POOL_ON_FULL_BLOCK) {
-      engine_.outside.rejected.Add();
-      return status;
-    }
+    if (policy.on_full != POOL_ON_FULL_BLOCK) return RefuseFull(engine_);
     const bool room = engine_.space_event.Await(deadline_ns, [&] {
       return engine_.dispatcher.HasRoom() || engine_.idle.Load().has(Census::kRefuseOutside);
     });

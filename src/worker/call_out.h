@@ -31,13 +31,19 @@ void CallOut(Body&& body) {
   }
 }
 
+// A task returned what no task may.
+[[gnu::cold, gnu::noinline]] inline int32_t RefuseCode(int32_t code, char* text, size_t text_size) {
+  if (text != nullptr) std::snprintf(text, text_size, "the task returned %d; 0 is done, a failure is negative", code);
+  return POOL_E_INVALID;
+}
+
 // Runs a task's function and returns its code; text (or nullptr) receives an exception's what().
 template <typename Body>
 [[gnu::always_inline]] inline int32_t CallTask(char* text, size_t text_size, Body&& body) {
   AssertNoLocks();
   try {
     const int32_t code = body();
-    return code <= 0 ? code : POOL_E_INVALID;
+    return code <= 0 ? code : RefuseCode(code, text, text_size);
   } catch (abi::__forced_unwind&) {
     throw;
   } catch (const std::exception& error) {
@@ -52,7 +58,7 @@ template <typename Body>
 // process with the throwing frames still on the stack. If a caller further out would catch it (a task that was run inside
 // a wait), the unwinding ends here: the pool could not go on.
 template <typename Body>
-int32_t CallTaskOrTerminate(Body&& body) {
+int32_t CallTaskOrTerminate(char* text, size_t text_size, Body&& body) {
   struct Guard {
     bool unwound = true;
     ~Guard() {
@@ -63,7 +69,7 @@ int32_t CallTaskOrTerminate(Body&& body) {
   try {
     const int32_t code = body();
     guard.unwound = false;
-    return code <= 0 ? code : POOL_E_INVALID;
+    return code <= 0 ? code : RefuseCode(code, text, text_size);
   } catch (abi::__forced_unwind&) {
     guard.unwound = false;
     throw;

@@ -31,7 +31,7 @@ inline int32_t RunFork(Fork& fork, Worker* worker) {
               .epoch = fork.parent->epoch};
   FrameScope scope(tls, frame);
   const int32_t code = engine.options.terminate_on_exception
-                           ? CallTaskOrTerminate([&] { return fork.run(fork.arg, &frame); })
+                           ? CallTaskOrTerminate(nullptr, 0, [&] { return fork.run(fork.arg, &frame); })
                            : CallTask(nullptr, 0, [&] { return fork.run(fork.arg, &frame); });
   LeaveForkedChild(frame);
   return code;

@@ -15,7 +15,7 @@ namespace {
 [[gnu::always_inline]] inline int32_t CallRun(const Engine& engine, Frame& frame, RunFn run, void* arg, char* text, size_t text_size) {
   const int32_t code =
       engine.options.terminate_on_exception
-          ? CallTaskOrTerminate([&] { return run(arg, &frame); })
+          ? CallTaskOrTerminate(text, text_size, [&] { return run(arg, &frame); })
           : CallTask(text, text_size, [&] { return run(arg, &frame); });
   LeaveForkedChild(frame);
   return code;

@@ -322,7 +322,7 @@ Status Worker::Submit(Slot slot, Admission admission) {
       if (admission == Admission::kExempt) {
         engine_.dispatcher.limit().AcquireExempt(1);
       } else if (engine_.dispatcher.limit().Acquire(1) == 0) {
-        return FailConst(POOL_E_FULL, "the queue limit is reached");
+        return POOL_E_FULL;  // the caller says so
       }
     }
     counters.submitted.Add();

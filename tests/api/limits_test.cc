@@ -24,6 +24,7 @@ TEST_CASE("a limit up to 4096 is exact", "[limits]") {
     REQUIRE(pool_pause(pool) == POOL_OK);
     for (uint64_t i = 0; i < limit; ++i) REQUIRE(pool_submit(pool, CountRun, &runs) == POOL_OK);
     REQUIRE(pool_submit(pool, CountRun, &runs) == POOL_E_FULL);
+    CHECK(LastErrorText().find("options.queue_limit = " + std::to_string(limit)) != std::string::npos);
     const pool_task_t task = Task(CountRun, &runs);
     REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_E_FULL);
     CHECK(Stats(pool).queued == limit);

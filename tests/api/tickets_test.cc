@@ -111,6 +111,10 @@ TEST_CASE("a task's return value becomes outcome and code", "[tickets]") {
     const pool_result_t result = WaitFor(ticket);
     CHECK(result.outcome == row.outcome);
     CHECK(result.code == row.code);
+    // What no task may return would be lost otherwise.
+    const std::string said = row.returned > 0 ? "returned " + std::to_string(row.returned) + ";" : "";
+    CHECK(std::string(result.text).find(said) != std::string::npos);
+    CHECK((result.text[0] != 0) == (row.returned > 0));
     CHECK(tally.drop_outcome == row.outcome);
     CHECK(tally.done_code == row.code);
     CHECK(pool_ticket_release(ticket) == POOL_OK);
