@@ -102,11 +102,16 @@ bool IdleSet::WakeOne(uint32_t searchers) {
 }
 
 void IdleSet::WakeAll() {
-  for (;;) {
+  // Those that sleep now, oldest first. Whoever goes to sleep later sees what they are woken for; and the first to be
+  // woken may be back before the last one's turn, so that without a count this would not end.
+  uint32_t left = 0;
+  for (bool first = true;; first = false) {
     Parker* worker;
     {
       MutexLock lock(mu_);
-      if (oldest_ == nullptr) return;
+      if (first) left = Load().parked();
+      if (left == 0 || oldest_ == nullptr) return;
+      --left;
       worker = oldest_;
       Remove(*worker);
       word_.fetch_add(Census::kSearchingOne - Census::kParkedOne, kRelaxed);

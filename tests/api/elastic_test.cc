@@ -267,6 +267,26 @@ TEST_CASE("a target raised for workers that live, but had no place, lets them wo
   CHECK(pool_ticket_release(target) == POOL_OK);
 }
 
+TEST_CASE("B2: tune and the removal of a hook wake each sleeping worker once", "[elastic][tune]") {
+  constexpr uint32_t kWorkers = 64;
+  pool_options_t options = Options(kWorkers);
+  options.prestart = kWorkers;
+  options.keep_alive_ns = POOL_FOREVER;
+  ScopedPool pool(options);
+  const auto all_sleep = [&] { return Stats(pool).workers_parked == kWorkers; };
+  REQUIRE(PollUntil(all_sleep));
+  uint64_t before = Stats(pool).wakes;
+  REQUIRE(pool_tune(pool, kWorkers) == POOL_OK);
+  REQUIRE(PollUntil(all_sleep));
+  CHECK(Stats(pool).wakes - before <= kWorkers);
+  uint64_t id = 0;
+  const pool_hook_fn nothing = [](void*, pool_t, int32_t) {};
+  REQUIRE(pool_hook_add(pool, nothing, nullptr, nullptr, &id) == POOL_OK);
+  before = Stats(pool).wakes;
+  REQUIRE(pool_hook_remove(pool, id) == POOL_OK);
+  CHECK(Stats(pool).wakes - before <= kWorkers);
+}
+
 TEST_CASE("tune may go above workers_max up to workers_limit", "[elastic][tune]") {
   pool_options_t options = Options(2);
   options.workers_limit = 6;
