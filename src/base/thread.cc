@@ -47,6 +47,19 @@ sigset_t AsynchronousSignals() {
 
 static_assert(sizeof(cpu_set_t) == sizeof(CpuMask));
 
+// A cancellation that is pending for the calling thread waits for one of its user's cancellation points: inside the
+// library it would skip what others wait for.
+class NoCancellation {
+ public:
+  NoCancellation() { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+  ~NoCancellation() { pthread_setcancelstate(before_, nullptr); }
+  NoCancellation(const NoCancellation&) = delete;
+  NoCancellation& operator=(const NoCancellation&) = delete;
+
+ private:
+  int before_ = PTHREAD_CANCEL_ENABLE;
+};
+
 int CreateWithAttributes(const ThreadOptions& options, const cpu_set_t* cpus, StartInfo* info,
                          pthread_t* thread) {
   pthread_attr_t attr;
@@ -96,7 +109,10 @@ int StartThread(const ThreadOptions& options, void (*body)(void*), void* arg, Th
   return 0;
 }
 
-void JoinThread(ThreadHandle thread) { pthread_join(static_cast<pthread_t>(thread), nullptr); }
+void JoinThread(ThreadHandle thread) {
+  const NoCancellation no_cancellation;
+  pthread_join(static_cast<pthread_t>(thread), nullptr);
+}
 void DetachThread(ThreadHandle thread) { pthread_detach(static_cast<pthread_t>(thread)); }
 ThreadHandle CurrentThread() { return static_cast<ThreadHandle>(pthread_self()); }
 
@@ -118,6 +134,7 @@ bool ThreadAlive(int32_t tid) {
 void YieldThread() { sched_yield(); }
 
 void SleepNs(uint64_t ns) {
+  const NoCancellation no_cancellation;
   timespec time{static_cast<time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)};
   while (nanosleep(&time, &time) != 0 && errno == EINTR) {
   }

@@ -67,12 +67,18 @@ Hooks::Hook* Hooks::NextToStart(const Started& started) {
 }
 
 void Hooks::Stop(Hook& hook, pool_t pool, int32_t worker, bool unwound) {
+  struct Unused {  // also if stop ends the thread
+    Hooks& hooks;
+    Hook& hook;
+    ~Unused() {
+      {
+        MutexLock lock(hooks.mu_);
+        --hook.users;
+      }
+      hooks.unused_.Notify();
+    }
+  } unused{*this, hook};
   if (hook.stop != nullptr && !unwound) CallOut([&] { hook.stop(hook.user, pool, worker); });
-  {
-    MutexLock lock(mu_);
-    --hook.users;
-  }
-  unused_.Notify();
 }
 
 void Hooks::CatchUp(Started& started, pool_t pool, int32_t worker) {

@@ -48,6 +48,7 @@ void Worker::ThreadMain(void* memory) {
                         .epoch = ForkEpoch()};
   tls.frame = &worker.frame_;
   tls.calm = &worker.calm_;
+  worker.counted_ = true;
   worker.BeginSearch();
   worker.hooks_epoch_ = 0;
   worker.Disturb();
@@ -208,6 +209,7 @@ bool Worker::GoIdle() {
       if (!work && stop) {
         engine_.idle.EndSearch();
         engine_.idle.Leave();
+        counted_ = false;
         searching_ = false;
         return false;
       }
@@ -239,6 +241,7 @@ bool Worker::GoIdle() {
 
 // True: the worker ends; it is counted as neither live nor parked.
 bool Worker::Expired() {
+  counted_ = false;
   if (engine_.idle.Load().live() != 0) return true;
   // The last one. A submitter that saw it live may be about to queue a task without starting anybody: wait for
   // those, then look once more. Later ones see that nobody lives and start a worker themselves.
@@ -246,6 +249,7 @@ bool Worker::Expired() {
   const Census census = engine_.idle.Load();
   if (census.live() != 0 || census.has(Census::kPaused | Census::kStop) || !engine_.HasTasks()) return true;
   engine_.idle.Return();
+  counted_ = true;
   BeginSearch();
   return false;
 }
@@ -257,16 +261,21 @@ void Worker::MoveOut(Slot slot) {
 }
 
 void Worker::End(bool unwound) {
+  // From here on an outsider, whose tasks go to the injection queues; but the frame stays: what would wait for this
+  // thread, called by a hook or the log, is refused.
   tls_->worker = nullptr;
   tls_->calm = nullptr;
-  tls_->frame = nullptr;
+  frame_.worker = nullptr;
   engine_.hooks.StopAll(hooks_started_, engine_.handle, static_cast<int32_t>(index_), unwound);
-  engine_.log.Write(POOL_LOG_DEBUG, "worker %u ended", index_);
+  // Not again if it was this line that ended the thread.
+  if (counted_ || !unwound) engine_.log.Write(POOL_LOG_DEBUG, "worker %u ended", index_);
+  tls_->frame = nullptr;
   engine_.workers.FreeSlot(*this);
 }
 
 void Worker::EndByUnwind() {
   Engine& engine = engine_;
+  const bool counted = counted_;
   busy_.store(false, kRelaxed);
   for (Slot slot; TryPop(&slot);) {
     if (IsFork(slot)) {
@@ -279,6 +288,7 @@ void Worker::EndByUnwind() {
   searching_ = false;
   quiet_.Leave();
   End(true);
+  if (!counted) return;  // it was at its end already when a stop hook, or the log, ended its thread
   engine.idle.Leave();
   engine.quiet.Alert();
   const bool tasks = engine.HasTasks();

@@ -111,6 +111,7 @@ class alignas(kCacheLine) Worker {
   Frame frame_{};          // what plain tasks, which never run nested, see as their context
   bool simple_ = false;    // neither limit, drop, closing nor exceptions ask for more than a call and two counts
   Random random_;
+  bool counted_ = true;    // as live, in the census
   bool searching_ = false;
   int rounds_ = kSearchRounds;  // what a search may last, see GoIdle
   bool closing_ = false;   // what is taken is to be cancelled

@@ -181,6 +181,32 @@ TEST_CASE("several hooks are independent, and either function may be absent", "[
   CHECK(only_stop == 2);
 }
 
+TEST_CASE("a stop hook may not wait for its own pool", "[hooks]") {
+  struct Seen {
+    std::atomic<uint64_t> hook{0};
+    std::atomic<int32_t> remove{0}, close{0}, idle{0}, destroy{0};
+  } seen;
+  pool_options_t options = Options(1);
+  options.keep_alive_ns = 1'000'000;
+  ScopedPool pool(options);
+  uint64_t id = 0;
+  const pool_hook_fn stop = [](void* user, pool_t p, int32_t) {
+    auto* s = static_cast<Seen*>(user);
+    s->remove = pool_hook_remove(p, s->hook);
+    s->close = pool_close(p, POOL_DRAIN, POOL_FOREVER);
+    s->idle = pool_wait_idle(p, POOL_FOREVER);
+    s->destroy = pool_destroy(p);
+  };
+  REQUIRE(pool_hook_add(pool, nullptr, stop, &seen, &id) == POOL_OK);
+  seen.hook = id;
+  REQUIRE(pool_submit(pool, DoNothing, nullptr) == POOL_OK);
+  REQUIRE(PollUntil([&] { return Stats(pool).retired == 1; }));
+  CHECK(seen.remove == POOL_E_DEADLOCK);
+  CHECK(seen.close == POOL_E_DEADLOCK);
+  CHECK(seen.idle == POOL_E_DEADLOCK);
+  CHECK(seen.destroy == POOL_E_DEADLOCK);
+}
+
 TEST_CASE("bad calls of the hook functions are refused", "[hooks]") {
   ScopedPool pool(1);
   uint64_t id = 0;

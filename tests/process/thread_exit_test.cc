@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -490,6 +491,89 @@ TEST_CASE("C8: destroy finishes within a second after tasks have ended their thr
     const Stopwatch watch;
     REQUIRE(pool_destroy(pool.GiveUp()) == POOL_OK);
     CHECK(watch.Seconds() < (kSanitized ? 10.0 : 1.0));
+    CHECK(AwaitThreadCount(threads));
+  }
+}
+
+TEST_CASE("F3: a stop hook that ends its thread leaves the pool whole", "[thread_exit]") {
+  pool_options_t options = Options(1);
+  options.keep_alive_ns = 1'000'000;
+  ScopedPool pool(options);
+  const pool_hook_fn exit_thread = [](void*, pool_t, int32_t) { pthread_exit(nullptr); };
+  uint64_t id = 0;
+  Must(pool_hook_add(pool, nullptr, exit_thread, nullptr, &id), "hook_add");
+  for (uint64_t round = 1; round <= 3; ++round) {
+    Must(pool_submit(pool, DoNothing, nullptr), "submit");
+    REQUIRE(PollUntil([&] { return Stats(pool).retired == round; }));  // it expired
+    CHECK(Stats(pool).workers_live == 0);
+  }
+  REQUIRE(pool_hook_remove(pool, id) == POOL_OK);
+  CheckNextTaskRuns(pool);
+}
+
+TEST_CASE("F3: a hook can be removed whose stop ends the thread", "[thread_exit]") {
+  pool_options_t options = Options(2);
+  options.prestart = 2;
+  ScopedPool pool(options);
+  const pool_hook_fn exit_thread = [](void*, pool_t, int32_t) { pthread_exit(nullptr); };
+  uint64_t id = 0;
+  Must(pool_hook_add(pool, nullptr, exit_thread, nullptr, &id), "hook_add");
+  CheckNextTaskRuns(pool);  // on a worker that has run start
+  REQUIRE(pool_hook_remove(pool, id) == POOL_OK);
+  CheckNextTaskRuns(pool);
+}
+
+TEST_CASE("F3: a log function that ends its thread at its last line leaves the pool whole", "[thread_exit]") {
+  pool_options_t options = Options(1);
+  options.keep_alive_ns = 1'000'000;
+  options.log_level = POOL_LOG_DEBUG;
+  options.log_fn = [](void*, int32_t, const char* line) {
+    if (std::strstr(line, "ended") != nullptr) pthread_exit(nullptr);
+  };
+  ScopedPool pool(options);
+  for (uint64_t round = 1; round <= 3; ++round) {
+    Must(pool_submit(pool, DoNothing, nullptr), "submit");
+    REQUIRE(PollUntil([&] { return Stats(pool).retired == round; }));
+    CHECK(Stats(pool).workers_live == 0);
+  }
+}
+
+TEST_CASE("F3: a worker that is cancelled, and meets no cancellation point in its task, ends in good order",
+          "[thread_exit]") {
+  // The pool's own calls are none either: joining the thread that ended before, sleeping.
+  for (int round = 0; round < 20; ++round) {
+    pool_options_t options = Options(16);
+    options.keep_alive_ns = 1'000'000;
+    ScopedPool pool(options);
+    Gate gate;
+    Body body([&](pool_ctx_t*) {
+      gate.Pass();
+      return pthread_cancel(pthread_self());
+    });
+    for (int i = 0; i < 16; ++i) Must(pool_submit(pool, Body::Run, &body), "submit");
+    REQUIRE(gate.AwaitArrivals(16));
+    gate.Open();
+    REQUIRE(PollUntil([&] { return Stats(pool).workers_live == 0; }));
+  }
+}
+
+TEST_CASE("F3: a drop that ends the releasing thread leaves the other tasks to the workers", "[thread_exit]") {
+  static std::atomic<uint64_t> drops;
+  for (const uint32_t prestart : {1u, 0u}) {
+    drops = 0;
+    const size_t threads = ThreadCount();
+    pool_options_t options = Options(1);
+    options.prestart = prestart;
+    options.drop = [](void*, int32_t) {
+      if (drops++ == 0) pthread_exit(nullptr);
+    };
+    pool_t pool = 0;
+    Must(pool_create(&options, &pool), "create");
+    Must(pool_pause(pool), "pause");
+    for (int i = 0; i < 5; ++i) Must(pool_submit(pool, DoNothing, nullptr), "submit");
+    REQUIRE(PollUntil([&] { return Stats(pool).workers_parked == 1; }));
+    std::thread([&] { pool_release(pool); }).join();
+    CHECK(PollUntil([] { return drops == 5; }));
     CHECK(AwaitThreadCount(threads));
   }
 }
