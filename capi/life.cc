@@ -90,11 +90,18 @@ Status Release(pool_t handle) {
   void* object = nullptr;
   Status status = table.Doom(handle, &object);
   if (status != POOL_OK) return status;
-  auto& pool = *static_cast<Pool*>(object);
-  status = table.Remove(handle);
-  pool.Abandon();
-  if (status == POOL_OK) table.Release(handle);
-  table.Release(handle);
+  // Given back also if a drop ends this thread.
+  struct Reference {
+    HandleTable& table;
+    uint64_t handle;
+    bool held;
+    ~Reference() {
+      if (held) table.Release(handle);
+    }
+  };
+  const Reference ours{table, handle, true};
+  const Reference tables{table, handle, table.Remove(handle) == POOL_OK};
+  static_cast<Pool*>(object)->Abandon();
   return POOL_OK;
 }
 

@@ -346,14 +346,16 @@ POOL_API pool_status_t pool_ctx_set_value(pool_ctx_t *ctx, uint64_t value);
 /* ---- wait, cancel, results --------------------------------------------------------------- */
 
 /* Waits until the task has ended and copies its result (out may be NULL; size = sizeof *out). From a task of
- * the same pool, or with POOL_WAIT_HELP, a task that has not started is run on the calling thread; a worker
+ * the same pool, or with POOL_WAIT_HELP, a task that has not started is run on the calling thread, to its end also if
+ * that takes longer than timeout_ns (0 runs nothing); a worker
  * that has to wait is stood in for, so that waits cannot starve the pool. A stranger's task never runs
  * inside a wait. The ticket stays valid. OK, TIMEOUT, DEADLOCK (the task is the caller, or one that the
  * caller runs inside), INVALID. [any-thread] [may-block] [runs-user-code] Since 0.1. */
 POOL_API pool_status_t pool_wait(pool_ticket_t ticket, uint32_t flags, int64_t timeout_ns,
                                  pool_result_t *out_or_null, uint32_t size);
 
-/* Waits for one (all = 0; its index in *index, may be NULL) or all (all = 1) of n tickets. OK, TIMEOUT,
+/* Waits for one (all = 0; its index in *index, may be NULL) or all (all = 1) of n tickets; in a task of the same pool it
+ * runs what has not started, as pool_wait does, but for one of n only while none of them runs. OK, TIMEOUT,
  * DEADLOCK, INVALID (n = 0, tickets NULL, all not 0 or 1), BADHANDLE (*index tells which), NOMEM.
  * [any-thread] [may-block] [runs-user-code] Since 0.1. */
 POOL_API pool_status_t pool_wait_many(const pool_ticket_t *tickets, uint32_t n, int32_t all,

@@ -63,7 +63,7 @@ class Loop : public Entry {
   }
 
   // Refuses further helpers and waits for those inside. queued: as many as were sent for.
-  void Finish(Worker* worker, uint32_t queued) {
+  void Finish(uint32_t queued) {
     // acquire, here and below: what the helpers did.
     const uint32_t open = inside_.fetch_or(kClosed, kAcquire);
     if (const uint32_t late = queued - open / kArrived; late > 0) engine_.AddTombstones(late);
@@ -73,7 +73,7 @@ class Loop : public Entry {
       inside = inside_.load(kAcquire) & kInside;
     }
     if (inside == 0) return;
-    const BlockedScope blocked(worker);
+    const BlockedScope blocked(CurrentWorker(CurrentTls()));
     for (;;) {
       const uint32_t state = inside_.load(kAcquire);
       if ((state & kInside) == 0) return;
@@ -251,13 +251,12 @@ Status Pool::ParallelFor(uint64_t begin, uint64_t end, uint64_t grain, uint32_t 
   if (loop == nullptr) return POOL_E_NOMEM;
   struct Out {
     Loop* loop;
-    Worker* worker;
     int32_t* body_code;
     uint32_t queued;
     // Also when a body ends this thread: helpers use the loop until they have left it.
     ~Out() {
       if (loop->forked()) return;
-      loop->Finish(worker, queued);
+      loop->Finish(queued);
       if (body_code != nullptr) *body_code = loop->code();
       loop->Unref();
     }
@@ -265,7 +264,7 @@ Status Pool::ParallelFor(uint64_t begin, uint64_t end, uint64_t grain, uint32_t 
   const uint64_t units = (end - begin - 1) / std::max<uint64_t>(grain, 1);
   const uint64_t helpers = std::min<uint64_t>(
       {uint64_t{participants_max} - 1, units, uint64_t{census.ceiling()} - (worker != nullptr ? 1 : 0)});
-  Out out{loop, worker, body_code, 0};
+  Out out{loop, body_code, 0};
   out.queued = Offer(engine_, *loop, static_cast<uint32_t>(helpers), worker, *line);
   loop->Participate(worker);
   if (loop->forked()) return FailConst(POOL_E_FORKED, "a body forked; this is the child");

@@ -7,6 +7,7 @@
 #include "base/spin.h"
 #include "base/thread.h"
 #include "scaling/busy_share.h"
+#include "worker/waiting.h"
 
 namespace workpool {
 namespace {
@@ -74,6 +75,11 @@ bool Pool::IsOwnThread() const {
   return (worker != nullptr && &worker->engine() == &engine_) || RunsTaskOf(tls, engine_);
 }
 
+Worker* Pool::ForeignWorker() const {
+  Worker* worker = CurrentWorker(CurrentTls());
+  return worker != nullptr && &worker->engine() != &engine_ ? worker : nullptr;
+}
+
 void Pool::DiscardInjected() {
   while (engine_.dispatcher.HasTasks()) {
     Slot slot;  // one at a time: its drop may end this thread
@@ -110,15 +116,22 @@ Status Pool::Close(int32_t mode, int64_t timeout_ns) {
   return POOL_OK;
 }
 
-void Pool::JoinWorkers() { engine_.workers.JoinAll(); }
+void Pool::JoinWorkers() {
+  const BlockedScope blocked(ForeignWorker());
+  engine_.workers.JoinAll();
+}
 
 void Pool::Abandon() {
   engine_.idle.ChangeFlags(kFlagsOfMode[POOL_CANCEL_QUEUED] | Census::kStop, Census::kPaused);
   engine_.space_event.Notify();
   engine_.workers.DetachAll();
-  DiscardInjected();
+  // Before the drops, which may end this thread: then the workers cancel the rest, and who waits looks again.
   engine_.idle.WakeAll();
-  engine_.TellIfIdle();
+  struct Tell {
+    Engine& engine;
+    ~Tell() { engine.idle_event.Notify(); }
+  } const tell{engine_};
+  DiscardInjected();
 }
 
 Status Pool::Pause() {
@@ -145,6 +158,8 @@ bool Pool::AwaitIdle(uint64_t deadline_ns) {
   constexpr uint64_t kSliceNs = 5'000'000;
   // Mostly the last task is just ending, on this CPU or on another one.
   for (int i = 0; i < SpinRounds(kIdleYields) && !engine_.IsIdle(); ++i) YieldThread();
+  if (engine_.IsIdle()) return true;
+  const BlockedScope blocked(ForeignWorker());
   for (;;) {
     const auto stranded = [&] { return engine_.idle.Load().live() == 0 && engine_.HasTasks(); };
     if (stranded()) (void)engine_.workers.StartOne(true);
@@ -186,6 +201,7 @@ Status Pool::RemoveHook(uint64_t id) {
   FullFence();
   engine_.workers.DisturbAll();
   engine_.idle.WakeAll();
+  const BlockedScope blocked(ForeignWorker());
   engine_.hooks.FinishRemove(id);
   return POOL_OK;
 }

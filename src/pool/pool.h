@@ -94,6 +94,7 @@ class Pool {
   [[nodiscard]] Status AddHook(HookFn start, HookFn stop, void* user, uint64_t* id);
   [[nodiscard]] Status RemoveHook(uint64_t id);
   [[nodiscard]] Status Tune(uint32_t workers);
+  [[nodiscard]] Worker* ForeignWorker() const;  // the caller, if it is another pool's worker
   [[nodiscard]] bool IsOwnThread() const;  // the caller is its worker or runs one of its tasks
 
   // ---- snapshot.cc

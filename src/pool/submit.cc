@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "pool/pool.h"
+#include "worker/waiting.h"
 
 namespace workpool {
 namespace {
@@ -108,6 +109,8 @@ Status Pool::Submit(const Slot* slots, uint32_t count, Admission admission, cons
   if (Worker* worker = OwnWorker(tls)) {
     return SubmitLocal(*worker, slots, count, admission, policy, accepted);
   }
+  // As on a worker: a task that a waiting thread runs might be the one to make room.
+  if (policy.on_full == POOL_ON_FULL_BLOCK && RunsTaskOf(tls, engine_)) admission = Admission::kExempt;
   for (;;) {
     uint32_t more = 0;
     Status status;
@@ -118,6 +121,7 @@ Status Pool::Submit(const Slot* slots, uint32_t count, Admission admission, cons
     *accepted += more;
     if (status != POOL_E_FULL) return status;
     if (policy.on_full != POOL_ON_FULL_BLOCK) return RefuseFull(engine_);
+    const BlockedScope blocked(ForeignWorker());
     const bool room = engine_.space_event.Await(deadline_ns, [&] {
       return engine_.dispatcher.HasRoom() || engine_.idle.Load().has(Census::kRefuseOutside);
     });

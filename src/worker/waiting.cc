@@ -16,12 +16,6 @@
 namespace workpool {
 namespace {
 
-// The worker this thread is, if it runs a task in this process: a forked child of a worker is none.
-Worker* CurrentWorker(Tls& tls) {
-  (void)CurrentLine(tls);  // forgets the parent's in a forked child
-  return static_cast<Worker*>(tls.worker);
-}
-
 // What the running code is part of: around it on this thread, or the parent of a stolen child on another.
 const Frame* Around(const Frame& frame) { return frame.parent != nullptr ? frame.parent : frame.outer; }
 
@@ -60,6 +54,11 @@ Status FailDeadlock() {
 Status FailTimeout() { return FailConst(POOL_E_TIMEOUT, "the time is over; what is waited for goes on"); }
 
 }  // namespace
+
+Worker* CurrentWorker(Tls& tls) {
+  (void)CurrentLine(tls);  // forgets the parent's in a forked child
+  return static_cast<Worker*>(tls.worker);
+}
 
 BlockedScope::BlockedScope(Worker* worker_or_null) : worker_(worker_or_null) {
   if (worker_ != nullptr) worker_->engine().workers.BeginBlocked();
@@ -107,7 +106,11 @@ Status WaitTasks(TaskRecord* const* records, uint32_t count, bool all, uint64_t 
   uint32_t inside = 0;
   for (uint32_t i = 0; i < count; ++i) inside += RunsInside(tls, *records[i]) ? 1 : 0;
   if (inside == count) return FailDeadlock();
-  if (deadline_ns == kNever || NowNs() < deadline_ns) {
+  // One that runs may end before another one would, run here.
+  const bool one_runs = std::any_of(records, records + count, [](const TaskRecord* record) {
+    return record->phase() == TaskRecord::kClaimed;
+  });
+  if (!one_runs && (deadline_ns == kNever || NowNs() < deadline_ns)) {
     for (uint32_t i = 0; i < count && !one_is_over(); ++i) TryRunHere(*records[i], worker, false);
   }
   for (uint32_t i = 0; i < count; ++i) {

@@ -13,6 +13,7 @@ namespace workpool {
 class Group;
 class TaskRecord;
 class Worker;
+struct Tls;
 
 // OK, TIMEOUT, DEADLOCK. help: run it here also on a thread that is not a worker of its pool.
 [[nodiscard]] Status WaitTask(TaskRecord& record, bool help, uint64_t deadline_ns);
@@ -21,7 +22,10 @@ class Worker;
                                uint32_t* index);
 [[nodiscard]] Status WaitGroup(Group& group, uint64_t deadline_ns);
 
-// While it lives, the calling worker is about to sleep inside a task and another may be up in its place.
+// The worker this thread is, if it runs a task in this process, or nullptr: a forked child of a worker is none.
+[[nodiscard]] Worker* CurrentWorker(Tls& tls);
+
+// While it lives, the calling worker, of whatever pool, is about to sleep inside a task and another may be up in its place.
 class BlockedScope {
  public:
   explicit BlockedScope(Worker* worker_or_null);

@@ -231,6 +231,48 @@ TEST_CASE("a waiting worker is stood in for, so that waits cannot starve the poo
   }
 }
 
+TEST_CASE("a worker that waits for another pool is stood in for", "[elastic]") {
+  // Each pool has one worker, and each one's task needs the other pool's.
+  for (const char* way : {"wait_idle", "close", "loop"}) {
+    DYNAMIC_SECTION(way) {
+      ScopedPool a(1), b(1);
+      std::atomic<uint64_t> runs{0};
+      Body back([&](pool_ctx_t*) {
+        const pool_ticket_t ticket = Submit(a, Task(CountRun, &runs));
+        const pool_status_t status = pool_wait(ticket, 0, kBoundNs, nullptr, 0);
+        pool_ticket_release(ticket);
+        return status;
+      });
+      Body there([&](pool_ctx_t*) -> int32_t {
+        const std::string what = way;
+        if (what == "loop") {
+          const pool_range_fn body = [](void* arg, uint64_t begin, uint64_t, uint32_t, pool_ctx_t* ctx) {
+            return begin == 0 ? Body::Run(arg, ctx) : 0;
+          };
+          int32_t code = 0;
+          const pool_status_t status = pool_parallel_for(b, 0, 2, 1, 0, body, &back, &code);
+          return status != POOL_OK ? status : code;
+        }
+        const pool_ticket_t ticket = Submit(b, Task(Body::Run, &back));
+        const pool_status_t status =
+            what == "close" ? pool_close(b, POOL_DRAIN, kBoundNs) : pool_wait_idle(b, kBoundNs);
+        pool_result_t result;
+        Must(pool_wait(ticket, 0, kBoundNs, &result, sizeof(result)), "wait");
+        pool_ticket_release(ticket);
+        return status != POOL_OK ? status : result.code;
+      });
+      const pool_ticket_t ticket = Submit(a, Task(Body::Run, &there));
+      const Stopwatch watch;
+      pool_result_t result;
+      REQUIRE(pool_wait(ticket, 0, kBoundNs, &result, sizeof(result)) == POOL_OK);
+      CHECK(result.code == 0);
+      CHECK(watch.Seconds() < 10);
+      CHECK(runs == 1);
+      CHECK(pool_ticket_release(ticket) == POOL_OK);
+    }
+  }
+}
+
 TEST_CASE("tune starts workers at once and ends them after their current task", "[elastic][tune]") {
   const size_t threads = ThreadCount();
   ScopedPool pool(4);

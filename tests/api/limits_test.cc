@@ -192,6 +192,27 @@ TEST_CASE("many blocked submitters all go on, none is forgotten", "[limits]") {
   }
 }
 
+TEST_CASE("a blocking submit of a task that a waiting thread runs is admitted over the limit", "[limits]") {
+  ScopedPool pool(Limited(2, POOL_ON_FULL_BLOCK));
+  std::atomic<uint64_t> runs{0};
+  Body body([&](pool_ctx_t*) {
+    for (int i = 0; i < 5; ++i) {
+      const pool_status_t status = pool_submit(pool, CountRun, &runs);
+      if (status != POOL_OK) return status;
+    }
+    return 0;
+  });
+  REQUIRE(pool_pause(pool) == POOL_OK);
+  const pool_ticket_t ticket = Submit(pool, Task(Body::Run, &body));
+  pool_result_t result;
+  REQUIRE(pool_wait(ticket, POOL_WAIT_HELP, kBoundNs, &result, sizeof(result)) == POOL_OK);
+  CHECK(result.code == 0);
+  CHECK(pool_ticket_release(ticket) == POOL_OK);
+  REQUIRE(pool_resume(pool) == POOL_OK);
+  REQUIRE(WaitIdle(pool));
+  CHECK(runs == 5);
+}
+
 TEST_CASE("cancelling a queued task makes room", "[limits]") {
   std::atomic<uint64_t> runs{0};
   ScopedPool pool(Limited(1));

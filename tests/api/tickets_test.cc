@@ -454,6 +454,29 @@ TEST_CASE("wait_many returns the one that ended, or all", "[tickets]") {
   for (pool_ticket_t ticket : tickets) CHECK(pool_ticket_release(ticket) == POOL_OK);
 }
 
+TEST_CASE("wait_many for any, in a task, runs nothing while one of them runs", "[tickets]") {
+  ScopedPool pool(2);
+  Gate first, second;
+  Body body([&](pool_ctx_t*) -> int32_t {
+    const pool_ticket_t running = Submit(pool, Task(PassGate, &first));
+    if (!first.AwaitArrivals(1)) return -1000;
+    pool_ticket_t tickets[] = {Submit(pool, Task(PassGate, &second)), running};
+    std::thread opener([&] { first.Open(); });
+    uint32_t index = 9;
+    const pool_status_t status = pool_wait_many(tickets, 2, 0, kBoundNs, &index);
+    second.Open();
+    opener.join();
+    for (pool_ticket_t ticket : tickets) {
+      pool_wait(ticket, 0, kBoundNs, nullptr, 0);
+      pool_ticket_release(ticket);
+    }
+    return status != POOL_OK ? status : index == 1 ? 0 : -1001;
+  });
+  const pool_ticket_t ticket = Submit(pool, Task(Body::Run, &body));
+  CHECK(WaitFor(ticket).code == 0);
+  CHECK(pool_ticket_release(ticket) == POOL_OK);
+}
+
 TEST_CASE("wait_many waits for tickets of several pools", "[tickets]") {
   ScopedPool first(1), second(1);
   Gate gate;
