@@ -10,6 +10,8 @@ namespace {
 
 constinit PerProcess<Handles> g_handles;
 
+constexpr uint64_t kReferencePauseNs = 100'000;
+
 }  // namespace
 
 Handles* EnsureHandles() { return g_handles.Ensure(); }
@@ -148,7 +150,8 @@ Status HandleTable::Remove(uint64_t handle) {
 void HandleTable::AwaitOnlyReference(uint64_t handle) {
   Slot& slot = *Find(handle);
   for (int spin = 0; (slot.word.load(kAcquire) & kReferenceMask) != 1; ++spin) {
-    spin < 100 ? SpinPause() : YieldThread();
+    // The caller that has the other one may be inside for long: a loop, a wait.
+    spin < 100 ? SpinPause() : spin < 200 ? YieldThread() : SleepNs(kReferencePauseNs);
   }
 }
 

@@ -93,9 +93,13 @@ Status SubmitBatch(pool_t pool, const pool_task_t* tasks, uint32_t stride, uint3
     const auto* bytes = reinterpret_cast<const unsigned char*>(tasks);
     for (; *accepted < count; ++*accepted) {
       const uint32_t i = *accepted;
+      const auto* given = reinterpret_cast<const pool_task_t*>(bytes + size_t{i} * stride);
+      if (stride != 0 && given->struct_size > stride) {
+        return Fail(POOL_E_INVALID, "stride = %u is below tasks[%u].struct_size = %u; give sizeof(pool_task_t)", stride,
+                    i, given->struct_size);
+      }
       pool_task_t task{};
-      Status status = CopyIn(
-          reinterpret_cast<const pool_task_t*>(bytes + size_t{i} * stride), "task", &task);
+      Status status = CopyIn(given, "task", &task);
       if (status == POOL_OK) {
         status = SubmitOne(*CurrentHandles(), p, task, tickets == nullptr ? nullptr : &tickets[i]);
       }

@@ -22,38 +22,44 @@ bool IsMisuse(Status code) {
 }  // namespace
 
 Status Fail(Status code, const char* format, ...) {
-  LastError& error = CurrentTls().error;
+  LastError::Reason& said = CurrentTls().error.said;
   va_list args;
   va_start(args, format);
-  std::vsnprintf(error.buffer, sizeof(error.buffer), format, args);
+  std::vsnprintf(said.buffer, sizeof(said.buffer), format, args);
   va_end(args);
-  error.text = error.buffer;
-  error.field = nullptr;
-  error.fresh = true;
-  return code;
+  return FailConst(code, said.buffer);
 }
 
 Status FailConst(Status code, const char* text) { return FailAtLimit(code, text, nullptr, 0); }
 
 Status FailAtLimit(Status code, const char* text, const char* field, uint64_t limit) {
-  LastError& error = CurrentTls().error;
-  error.text = text;
-  error.field = field;
-  error.limit = limit;
-  error.fresh = true;
+  LastError::Reason& said = CurrentTls().error.said;
+  said.code = code;
+  said.text = text;
+  said.field = field;
+  said.limit = limit;
   return code;
 }
 
 Status FinishFailure(const char* function, Status code) {
   LastError& error = CurrentTls().error;
-  if (!error.fresh) (void)FailConst(code, StatusText(code));
-  error.fresh = false;
+  LastError::Reason& reason = error.reason;
+  // What was said of another code belonged to a step that the call could do without.
+  if (error.said.code != code) (void)FailConst(code, StatusText(code));
   error.function = function;
-  error.code = code;
+  reason.code = code;
+  reason.text = error.said.text;
+  reason.field = error.said.field;
+  reason.limit = error.said.limit;
+  if (reason.text == error.said.buffer) {
+    std::memcpy(reason.buffer, error.said.buffer, sizeof(reason.buffer));
+    reason.text = reason.buffer;
+  }
+  error.said.code = POOL_OK;
   if (IsMisuse(code)) {
     g_misuse.fetch_add(1, kRelaxed);
     if (g_strict.load(kRelaxed)) {
-      std::fprintf(stderr, "workpool: POOL_STRICT: %s: %s\n", function, error.text);
+      std::fprintf(stderr, "workpool: POOL_STRICT: %s: %s\n", function, reason.text);
       std::abort();
     }
   }
@@ -62,20 +68,18 @@ Status FinishFailure(const char* function, Status code) {
 
 int FormatLastError(char* buf, uint64_t cap, int32_t* code) {
   const LastError& error = CurrentTls().error;
-  if (error.code == 0) {
-    *code = 0;
-    return std::snprintf(buf, cap, "%s", "");
-  }
-  *code = error.code;
-  if (error.field != nullptr) {
-    return std::snprintf(buf, cap, "%s: %s; %s = %" PRIu64, error.function, error.text, error.field, error.limit);
-  }
-  return std::snprintf(buf, cap, "%s: %s", error.function, error.text);
+  const LastError::Reason& reason = error.reason;
+  *code = reason.code;
+  if (reason.code == POOL_OK) return std::snprintf(buf, cap, "%s", "");
+  if (reason.field == nullptr) return std::snprintf(buf, cap, "%s: %s", error.function, reason.text);
+  return std::snprintf(buf, cap, "%s: %s; %s = %" PRIu64, error.function, reason.text, reason.field, reason.limit);
 }
 
 uint64_t MisuseCount() { return g_misuse.load(kRelaxed); }
 
 void ReadStrictMode() {
+  static constinit Atomic<bool> read{false};
+  if (read.exchange(true, kRelaxed)) return;
   const char* value = std::getenv("POOL_STRICT");
   g_strict.store(value != nullptr && std::strcmp(value, "1") == 0, kRelaxed);
 }

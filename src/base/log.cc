@@ -6,6 +6,8 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
 
+#include <cxxabi.h>
+
 #include <cstdarg>
 #include <cstdio>
 #include <memory>
@@ -88,9 +90,13 @@ void Log::Write(int32_t level, const char* format, ...) {
   va_start(args, format);
   std::vsnprintf(text, sizeof(text), format, args);
   va_end(args);
-  // spdlog catches what the sink throws, out of memory and the user's exceptions alike, and lets a forced unwind
-  // pass.
-  sink_->logger.log(ToSpdlog(level), spdlog::string_view_t(text));
+  // spdlog catches what the sink throws, but for the user's exceptions that are no std::exception.
+  try {
+    sink_->logger.log(ToSpdlog(level), spdlog::string_view_t(text));
+  } catch (abi::__forced_unwind&) {
+    throw;
+  } catch (...) {
+  }
 }
 
 }  // namespace workpool

@@ -32,10 +32,12 @@ void WatchFork() {
   // Every caller does this before it publishes or uses a shared object, so that no two threads ever
   // disagree on how the fences pair.
   InitFences();
-  if (g_watching.exchange(true, kRelaxed)) return;
+  // acquire: pairs with the release below. Two handlers, of two threads at once, do no harm.
+  if (g_watching.load(kAcquire)) return;
   // The library is never unloaded (-z,nodelete), so the handler stays valid. If there is no memory for
   // it, forks go unnoticed, as without this library.
   pthread_atfork(nullptr, nullptr, AfterForkInChild);
+  g_watching.store(true, kRelease);
 }
 
 }  // namespace workpool

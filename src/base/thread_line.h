@@ -23,13 +23,16 @@ namespace workpool {
 
 // The last refused call of a thread, see base/error.h.
 struct LastError {
-  int32_t code = 0;
-  bool fresh = false;          // text was said during the call that is just failing
-  const char* function = "";   // constant
-  const char* text = "";       // constant, or buffer
-  const char* field = nullptr;  // constant: the option that set the limit; nullptr: no limit was met
-  uint64_t limit = 0;
-  char buffer[320] = {};
+  struct Reason {
+    int32_t code = 0;
+    const char* text = "";        // constant, or the buffer
+    const char* field = nullptr;  // constant: the option that set the limit; nullptr: no limit was met
+    uint64_t limit = 0;
+    char buffer[320] = {};
+  };
+  const char* function = "";  // constant
+  Reason reason;              // of the last refused call
+  Reason said;                // by the call that is going on, which may succeed all the same
 };
 
 struct alignas(kCacheLine) ThreadLine {

@@ -235,6 +235,8 @@ TEST_CASE("every null, out-of-range or unknown argument is INVALID with a text t
        [&] { return pool_submit_batch(pool, &good_task, 3, 1, nullptr, nullptr); }},
       {"pool_submit_batch", "stride",
        [&] { return pool_submit_batch(pool, &good_task, 0, 1, nullptr, nullptr); }},
+      {"pool_submit_batch", "stride",
+       [&] { return pool_submit_batch(pool, &good_task, sizeof(good_task) - 8, 1, nullptr, nullptr); }},
       {"pool_parallel_for", "body",
        [&] { return pool_parallel_for(pool, 0, 1, 0, 0, nullptr, nullptr, nullptr); }},
       {"pool_parallel_for", "begin",
@@ -478,6 +480,24 @@ TEST_CASE("last_error is per thread, kept over successes, cut to the buffer", "[
   int32_t other_code = 77;
   std::thread([&] { pool_last_error(&other_code, nullptr, 0, nullptr); }).join();
   CHECK(other_code == 0);
+}
+
+TEST_CASE("J3: calls that succeed leave the text of the last refusal alone", "[errors]") {
+  pool_group_t group = 0;
+  pool_ticket_t ticket = 0;
+  {
+    ScopedPool pool(1);
+    REQUIRE(pool_group_create(pool, nullptr, &group) == POOL_OK);
+    ticket = Submit(pool, Task(DoNothing, nullptr));
+  }
+  REQUIRE(pool_submit(0, nullptr, nullptr) == POOL_E_INVALID);
+  const std::string text = LastErrorText();
+  // These look for the pool, which has gone.
+  CHECK(pool_group_cancel(group) == POOL_OK);
+  CHECK(pool_wait(ticket, POOL_WAIT_HELP, 0, nullptr, 0) == POOL_OK);
+  CHECK(LastErrorText() == text);
+  CHECK(pool_group_release(group) == POOL_OK);
+  CHECK(pool_ticket_release(ticket) == POOL_OK);
 }
 
 TEST_CASE("refusals of every kind leave a text", "[errors]") {

@@ -127,6 +127,25 @@ TEST_CASE("F1: tasks may throw and catch among themselves, also while they wait"
   CHECK(result.code == 0);
 }
 
+TEST_CASE("F1: a log function may throw anything", "[exceptions]") {
+  pool_options_t options = Options(1);
+  options.log_level = POOL_LOG_DEBUG;
+  options.log_fn = [](void*, int32_t, const char*) { throw 42; };
+  ScopedPool pool(options);
+  Tally tally;
+  Body body([](pool_ctx_t*) -> int32_t { throw std::runtime_error("logged"); });
+  pool_task_t task = Task(Body::Run, &body);
+  const pool_ticket_t ticket = Submit(pool, task);
+  pool_result_t result;
+  REQUIRE(pool_wait(ticket, 0, kBoundNs, &result, sizeof(result)) == POOL_OK);
+  CHECK(result.code == POOL_E_EXCEPTION);
+  CHECK(pool_ticket_release(ticket) == POOL_OK);
+  task = TallyTask(tally);
+  CHECK(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  REQUIRE(WaitIdle(pool));
+  CHECK(tally.drops == 1);
+}
+
 TEST_CASE("F1: a thousand throwing tasks are a thousand failures", "[exceptions]") {
   ScopedPool pool(2);
   Tally tally;

@@ -71,6 +71,29 @@ TEST_CASE("C1: a task of another pool may destroy a pool", "[life]") {
   CHECK(runs == 100);
 }
 
+TEST_CASE("destroy sleeps while another thread is inside a call for long", "[life]") {
+  const pool_t pool = ScopedPool(1).GiveUp();
+  Gate gate;
+  std::thread other([&] {
+    const pool_range_fn body = [](void* arg, uint64_t, uint64_t, uint32_t, pool_ctx_t*) {
+      return PassGate(arg, nullptr);
+    };
+    Must(pool_parallel_for(pool, 0, 1, 0, 0, body, &gate, nullptr), "parallel_for");
+  });
+  REQUIRE(gate.AwaitArrivals(1));
+  std::thread opener([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    gate.Open();
+  });
+  timespec began{}, ended{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &began);
+  CHECK(pool_destroy(pool) == POOL_OK);
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ended);
+  other.join();
+  opener.join();
+  CHECK((ended.tv_sec - began.tv_sec) * 1'000'000'000 + ended.tv_nsec - began.tv_nsec < 250'000'000);
+}
+
 TEST_CASE("of concurrent destroys of one pool exactly one succeeds", "[life]") {
   for (uint64_t round = 0; round < Rounds(300); ++round) {
     ScopedPool pool(2);

@@ -81,6 +81,17 @@ TEST_CASE("J3: without POOL_STRICT, or with 0, misuse is a status and prints not
   }
 }
 
+TEST_CASE("J3: POOL_STRICT is read once, by the first pool_create", "[strict]") {
+  const ChildTold told = RunStrict(nullptr, [] {
+    ScopedPool first(1);
+    setenv("POOL_STRICT", "1", 1);
+    ScopedPool second(1);
+    EXPECT(pool_submit(second, nullptr, nullptr) == POOL_E_INVALID);
+  });
+  INFO(told.end << ": " << told.printed);
+  CHECK(told.end.ExitedWith(0));
+}
+
 TEST_CASE("J3: POOL_STRICT leaves refusals that are no misuse alone", "[strict]") {
   const ChildTold strict = RunStrict("1", [] {
     pool_options_t options = Options(1);
