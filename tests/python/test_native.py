@@ -16,6 +16,16 @@ from workpool import _abi
 native = ctypes.CDLL(os.environ["WORKPOOL_NATIVE_TASKS"])
 
 
+class Indices:
+    """Notes what a hook is called with."""
+
+    def __init__(self):
+        self.seen = []
+
+    def add(self, index):
+        self.seen.append(index)
+
+
 class NativeTasks(unittest.TestCase):
     def test_runs(self):
         """a native function runs with its argument, and its value is the result"""
@@ -179,6 +189,21 @@ class Pools(unittest.TestCase):
         self.assertGreaterEqual(len(only_stop), 1)
         with self.assertRaises(workpool.WorkpoolError):
             pool.remove_hook(first)
+
+    def test_hooks_are_forgotten(self):
+        """what a hook refers to is free when its pool has ended, however that came about"""
+        for end in ("destroy", "release", "drop"):
+            with self.subTest(end):
+                indices = Indices()
+                gone = weakref.ref(indices)
+                pool = workpool.Pool(workers_max=2)
+                pool.add_hook(start=indices.add, stop=indices.add)
+                pool.submit(int)
+                self.assertTrue(pool.wait_idle(20))
+                if end != "drop":
+                    getattr(pool, end)()
+                del pool, indices
+                self.assertTrue(eventually(lambda: gone() is None))
 
     def test_pause(self):
         """a paused pool takes no task until it is resumed"""

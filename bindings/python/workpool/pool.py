@@ -67,24 +67,62 @@ class _PlainCall(Call):
 
 
 _Hook = Callable[[int], object]
-# By the number that the library passes back: what to call on a worker, with its index.
-_hooks: Dict[int, Tuple[Optional[_Hook], Optional[_Hook]]] = {}
+
+
+class _HookPair:
+    """What to call on a worker, with its index, and how many workers owe a stop."""
+
+    def __init__(self, start: Optional[_Hook], stop: Optional[_Hook]) -> None:
+        self.start = start
+        self.stop = stop
+        self.owing = 0
+        self.given_up = False
+
+
+# By the number that the library passes back.
+_hooks: Dict[int, _HookPair] = {}
+_hooks_lock = threading.Lock()
 _next_hook = itertools.count(1).__next__
 
 
-def _run_hook(number: Optional[int], which: int, index: int) -> None:
-    pair = _hooks.get(number)  # type: ignore[arg-type]
-    hook = pair[which] if pair is not None else None
-    if hook is not None:
-        _PlainCall(hook, (index,), {}).run()
+def _on_start(number: int, _handle: int, index: int) -> None:
+    with _hooks_lock:
+        pair = _hooks.get(number)
+        if pair is None:
+            return
+        pair.owing += 1
+    if pair.start is not None:
+        _PlainCall(pair.start, (index,), {}).run()
 
 
-def _on_start(number: Optional[int], _handle: int, index: int) -> None:
-    _run_hook(number, 0, index)
+def _on_stop(number: int, _handle: int, index: int) -> None:
+    pair = _hooks.get(number)
+    if pair is None:
+        return
+    if pair.stop is not None:
+        _PlainCall(pair.stop, (index,), {}).run()
+    with _hooks_lock:
+        pair.owing -= 1
+        if pair.given_up and pair.owing == 0:
+            _hooks.pop(number, None)
 
 
-def _on_stop(number: Optional[int], _handle: int, index: int) -> None:
-    _run_hook(number, 1, index)
+def _give_up(hook_ids: Dict[int, int]) -> None:
+    """The pool has ended, or will: the pairs go when no worker owes a stop any more."""
+    with _hooks_lock:
+        for number in hook_ids.values():
+            pair = _hooks.get(number)
+            if pair is None:
+                continue
+            pair.given_up = True
+            if pair.owing == 0:
+                del _hooks[number]
+        hook_ids.clear()
+
+
+def _abandon(core: Core, hook_ids: Dict[int, int]) -> None:
+    core.abandon()
+    _give_up(hook_ids)
 
 
 _start_callback = _abi.HOOK_FN(_on_start)
@@ -115,7 +153,7 @@ class Pool(NativeCalls):
                                        keep_alive=keep_alive, queue_limit=queue_limit,
                                        on_full=on_full), name)
         self._hook_ids: Dict[int, int] = {}
-        finalizer = weakref.finalize(self, self._core.abandon)
+        finalizer = weakref.finalize(self, _abandon, self._core, self._hook_ids)
         finalizer.atexit = False
 
     @property
@@ -136,7 +174,7 @@ class Pool(NativeCalls):
         """start(worker_index) runs on every worker before its next task, stop(worker_index) on
         every worker that ran start, when it ends or the hook is removed."""
         number = _next_hook()
-        _hooks[number] = (start, stop)
+        _hooks[number] = _HookPair(start, stop)
         hook = ctypes.c_uint64()
         status = _lib.pool_hook_add(self._core.handle, _START, _STOP, number, ctypes.byref(hook))
         if status != _abi.OK:
@@ -170,10 +208,12 @@ class Pool(NativeCalls):
     def destroy(self) -> None:
         """Drains the pool, joins its threads and frees it. Idempotent; not from its own tasks."""
         self._core.wait_destroyed(_abi.DRAIN)
+        _give_up(self._hook_ids)
 
     def release(self) -> None:
         """Gives the pool up: does not wait, cancels what waits, what runs ends. Idempotent."""
         self._core.release()
+        _give_up(self._hook_ids)
 
     def __enter__(self) -> "Pool":
         return self
