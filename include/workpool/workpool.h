@@ -355,7 +355,7 @@ POOL_API pool_status_t pool_wait(pool_ticket_t ticket, uint32_t flags, int64_t t
                                  pool_result_t *out_or_null, uint32_t size);
 
 /* Waits for one (all = 0; its index in *index, may be NULL) or all (all = 1) of n tickets; in a task of the same pool it
- * runs what has not started, as pool_wait does, but for one of n only while none of them runs. OK, TIMEOUT,
+ * runs what has not started, as pool_wait does, but for one of n not at once if one of them runs. OK, TIMEOUT,
  * DEADLOCK, INVALID (n = 0, tickets NULL, all not 0 or 1), BADHANDLE (*index tells which), NOMEM.
  * [any-thread] [may-block] [runs-user-code] Since 0.1. */
 POOL_API pool_status_t pool_wait_many(const pool_ticket_t *tickets, uint32_t n, int32_t all,

@@ -16,6 +16,8 @@
 namespace workpool {
 namespace {
 
+constexpr uint64_t kHeadStartNs = 10'000'000;
+
 // What the running code is part of: around it on this thread, or the parent of a stolen child on another.
 const Frame* Around(const Frame& frame) { return frame.parent != nullptr ? frame.parent : frame.outer; }
 
@@ -106,19 +108,28 @@ Status WaitTasks(TaskRecord* const* records, uint32_t count, bool all, uint64_t 
   uint32_t inside = 0;
   for (uint32_t i = 0; i < count; ++i) inside += RunsInside(tls, *records[i]) ? 1 : 0;
   if (inside == count) return FailDeadlock();
-  // One that runs may end before another one would, run here.
-  const bool one_runs = std::any_of(records, records + count, [](const TaskRecord* record) {
-    return record->phase() == TaskRecord::kClaimed;
-  });
-  if (!one_runs && (deadline_ns == kNever || NowNs() < deadline_ns)) {
+  const auto one_is_over_or_watched = [&] {
+    for (uint32_t i = 0; i < count; ++i) {
+      if (!records[i]->WatchByMany()) continue;
+      *index = i;
+      return true;
+    }
+    return false;
+  };
+  if (worker != nullptr && (deadline_ns == kNever || NowNs() < deadline_ns)) {
+    const bool one_runs = std::any_of(records, records + count, [&](const TaskRecord* record) {
+      return record->phase() == TaskRecord::kClaimed && !RunsInside(tls, *record);
+    });
+    if (one_runs) {
+      // It may end before another one would, run here. But if no worker stands in and takes the others either, because
+      // there may be no more or the pool is paused, they are run here after all.
+      if (one_is_over_or_watched()) return POOL_OK;
+      const BlockedScope blocked(worker);
+      if (AnyTaskOver().Await(std::min(deadline_ns, NowNs() + kHeadStartNs), one_is_over)) return POOL_OK;
+    }
     for (uint32_t i = 0; i < count && !one_is_over(); ++i) TryRunHere(*records[i], worker, false);
   }
-  for (uint32_t i = 0; i < count; ++i) {
-    if (records[i]->WatchByMany()) {
-      *index = i;
-      return POOL_OK;
-    }
-  }
+  if (one_is_over_or_watched()) return POOL_OK;
   BlockedScope blocked(worker);
   return AnyTaskOver().Await(deadline_ns, one_is_over) ? POOL_OK : FailTimeout();
 }

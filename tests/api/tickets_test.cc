@@ -477,6 +477,36 @@ TEST_CASE("wait_many for any, in a task, runs nothing while one of them runs", "
   CHECK(pool_ticket_release(ticket) == POOL_OK);
 }
 
+TEST_CASE("wait_many for any, in a task, runs what has not started where no worker can stand in", "[tickets]") {
+  // Both workers wait: one for the task that waits here for either of the other's task and one in the queue.
+  pool_options_t options = Options(2);
+  options.workers_limit = 2;
+  ScopedPool pool(options);
+  std::atomic<pool_ticket_t> self{0};
+  std::atomic<uint64_t> runs{0}, waits{0};
+  Body waits_for_us([&](pool_ctx_t*) {
+    ++waits;
+    return pool_wait(self, 0, kBoundNs, nullptr, 0);
+  });
+  Body body([&](pool_ctx_t*) -> int32_t {
+    if (!PollUntil([&] { return self != 0; })) return -1000;
+    const pool_ticket_t other = Submit(pool, Task(Body::Run, &waits_for_us));
+    if (!PollUntil([&] { return waits == 1; })) return -1001;
+    const pool_ticket_t tickets[] = {other, Submit(pool, Task(CountRun, &runs))};
+    uint32_t index = 9;
+    const pool_status_t status = pool_wait_many(tickets, 2, 0, kBoundNs, &index);
+    for (const pool_ticket_t ticket : tickets) pool_ticket_release(ticket);
+    return status != POOL_OK ? status : index == 1 ? 0 : -1002;
+  });
+  const pool_ticket_t ticket = Submit(pool, Task(Body::Run, &body));
+  self = ticket;
+  const Stopwatch watch;
+  CHECK(WaitFor(ticket).code == 0);
+  CHECK(watch.Seconds() < 10);
+  REQUIRE(WaitIdle(pool));
+  CHECK(pool_ticket_release(ticket) == POOL_OK);
+}
+
 TEST_CASE("wait_many waits for tickets of several pools", "[tickets]") {
   ScopedPool first(1), second(1);
   Gate gate;
