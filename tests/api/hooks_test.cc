@@ -200,7 +200,7 @@ TEST_CASE("a stop hook may not wait for its own pool", "[hooks]") {
   REQUIRE(pool_hook_add(pool, nullptr, stop, &seen, &id) == POOL_OK);
   seen.hook = id;
   REQUIRE(pool_submit(pool, DoNothing, nullptr) == POOL_OK);
-  REQUIRE(PollUntil([&] { return Stats(pool).retired == 1; }));
+  REQUIRE(PollUntil([&] { return Stats(pool).retired >= 1; }));
   CHECK(seen.remove == POOL_E_DEADLOCK);
   CHECK(seen.close == POOL_E_DEADLOCK);
   CHECK(seen.idle == POOL_E_DEADLOCK);

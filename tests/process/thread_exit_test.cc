@@ -504,8 +504,8 @@ TEST_CASE("F3: a stop hook that ends its thread leaves the pool whole", "[thread
   Must(pool_hook_add(pool, nullptr, exit_thread, nullptr, &id), "hook_add");
   for (uint64_t round = 1; round <= 3; ++round) {
     Must(pool_submit(pool, DoNothing, nullptr), "submit");
-    REQUIRE(PollUntil([&] { return Stats(pool).retired == round; }));  // it expired
-    CHECK(Stats(pool).workers_live == 0);
+    // It expired. (A submit that is slow may have started another one, which has nothing to do.)
+    REQUIRE(PollUntil([&] { return Stats(pool).retired >= round && Stats(pool).workers_live == 0; }));
   }
   REQUIRE(pool_hook_remove(pool, id) == POOL_OK);
   CheckNextTaskRuns(pool);
@@ -533,8 +533,7 @@ TEST_CASE("F3: a log function that ends its thread at its last line leaves the p
   ScopedPool pool(options);
   for (uint64_t round = 1; round <= 3; ++round) {
     Must(pool_submit(pool, DoNothing, nullptr), "submit");
-    REQUIRE(PollUntil([&] { return Stats(pool).retired == round; }));
-    CHECK(Stats(pool).workers_live == 0);
+    REQUIRE(PollUntil([&] { return Stats(pool).retired >= round && Stats(pool).workers_live == 0; }));
   }
 }
 
