@@ -205,6 +205,20 @@ class Pools(unittest.TestCase):
                 del pool, indices
                 self.assertTrue(eventually(lambda: gone() is None))
 
+    def test_hook_that_holds_a_pool(self):
+        """a hook that has the last reference to another pool with hooks ends that one, too"""
+        inner = workpool.Pool(workers_max=1)
+        inner.add_hook(start=Indices().add)
+        holder = Indices()
+        holder.pool = inner
+        gone = weakref.ref(inner)
+        pool = workpool.Pool(workers_max=1)
+        pool.add_hook(start=holder.add)
+        pool.add_hook(start=Indices().add)
+        del inner, holder
+        pool.destroy()
+        self.assertTrue(eventually(lambda: gone() is None))
+
     def test_pause(self):
         """a paused pool takes no task until it is resumed"""
         ran = []

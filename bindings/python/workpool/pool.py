@@ -70,27 +70,27 @@ _Hook = Callable[[int], object]
 
 
 class _HookPair:
-    """What to call on a worker, with its index, and how many workers owe a stop."""
+    """What to call on a worker, with its index, and which threads owe a stop."""
 
     def __init__(self, start: Optional[_Hook], stop: Optional[_Hook]) -> None:
         self.start = start
         self.stop = stop
-        self.owing = 0
+        self.owing: Dict[int, bool] = {}
         self.given_up = False
 
 
-# By the number that the library passes back.
+# By the number that the library passes back. No lock: what goes from here may end another pool, on
+# this thread and just then. Each step is one operation on a dictionary.
 _hooks: Dict[int, _HookPair] = {}
-_hooks_lock = threading.Lock()
 _next_hook = itertools.count(1).__next__
 
 
 def _on_start(number: int, _handle: int, index: int) -> None:
-    with _hooks_lock:
-        pair = _hooks.get(number)
-        if pair is None:
-            return
-        pair.owing += 1
+    pair = _hooks.get(number)
+    if pair is None:
+        return
+    pair.owing[threading.get_ident()] = True
+    _hooks[number] = pair  # it may have been given up since it was found, and a stop is owed now
     if pair.start is not None:
         _PlainCall(pair.start, (index,), {}).run()
 
@@ -101,23 +101,22 @@ def _on_stop(number: int, _handle: int, index: int) -> None:
         return
     if pair.stop is not None:
         _PlainCall(pair.stop, (index,), {}).run()
-    with _hooks_lock:
-        pair.owing -= 1
-        if pair.given_up and pair.owing == 0:
-            _hooks.pop(number, None)
+    pair.owing.pop(threading.get_ident(), None)
+    if pair.given_up and not pair.owing:
+        _hooks.pop(number, None)
 
 
 def _give_up(hook_ids: Dict[int, int]) -> None:
-    """The pool has ended, or will: the pairs go when no worker owes a stop any more."""
-    with _hooks_lock:
-        for number in hook_ids.values():
-            pair = _hooks.get(number)
-            if pair is None:
-                continue
-            pair.given_up = True
-            if pair.owing == 0:
-                del _hooks[number]
-        hook_ids.clear()
+    """The pool has ended, or will: the pairs go when no thread owes a stop any more."""
+    numbers = list(hook_ids.values())
+    hook_ids.clear()
+    for number in numbers:
+        pair = _hooks.get(number)
+        if pair is None:
+            continue
+        pair.given_up = True
+        if not pair.owing:
+            _hooks.pop(number, None)
 
 
 def _abandon(core: Core, hook_ids: Dict[int, int]) -> None:
