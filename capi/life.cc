@@ -66,7 +66,7 @@ Status Destroy(pool_t handle) {
   pool.JoinWorkers();
   status = table.Remove(handle);
   if (status == POOL_OK) table.Release(handle);  // the table's
-  table.AwaitOnlyReference(handle);
+  pool.StoodInFor([&] { table.AwaitOnlyReference(handle); });
   // Calls that were inside may have started workers: a tune, a parallel loop.
   pool.JoinWorkers();
   table.Release(handle);

@@ -7,7 +7,6 @@
 #include "base/spin.h"
 #include "base/thread.h"
 #include "scaling/busy_share.h"
-#include "worker/waiting.h"
 
 namespace workpool {
 namespace {
@@ -117,20 +116,22 @@ Status Pool::Close(int32_t mode, int64_t timeout_ns) {
 }
 
 void Pool::JoinWorkers() {
-  const BlockedScope blocked(ForeignWorker());
-  engine_.workers.JoinAll();
+  StoodInFor([this] { engine_.workers.JoinAll(); });
 }
 
 void Pool::Abandon() {
   engine_.idle.ChangeFlags(kFlagsOfMode[POOL_CANCEL_QUEUED] | Census::kStop, Census::kPaused);
   engine_.space_event.Notify();
   engine_.workers.DetachAll();
-  // Before the drops, which may end this thread: then the workers cancel the rest, and who waits looks again.
+  // Before the drops, which may end this thread: then workers cancel the rest, and who waits looks again.
   engine_.idle.WakeAll();
-  struct Tell {
+  struct Rest {
     Engine& engine;
-    ~Tell() { engine.idle_event.Notify(); }
-  } const tell{engine_};
+    ~Rest() {
+      if (engine.HasTasks() && engine.idle.Load().live() == 0) (void)engine.workers.StartOne(true);
+      engine.idle_event.Notify();
+    }
+  } const rest{engine_};
   DiscardInjected();
 }
 
@@ -201,8 +202,7 @@ Status Pool::RemoveHook(uint64_t id) {
   FullFence();
   engine_.workers.DisturbAll();
   engine_.idle.WakeAll();
-  const BlockedScope blocked(ForeignWorker());
-  engine_.hooks.FinishRemove(id);
+  StoodInFor([&] { engine_.hooks.FinishRemove(id); });
   return POOL_OK;
 }
 

@@ -84,6 +84,12 @@ class Pool {
 
   // ---- life (pool.cc)
   [[nodiscard]] Status Close(int32_t mode, int64_t timeout_ns);
+  // Runs body, which waits, with another worker up in the caller's place if it is one, of another pool.
+  template <typename Body>
+  void StoodInFor(Body&& body) {
+    const BlockedScope blocked(ForeignWorker());
+    body();
+  }
   // After Close has drained it: no thread is left on return.
   void JoinWorkers();
   // Gives it up: cancels what is queued, lets its threads end by themselves.

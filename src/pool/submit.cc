@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "pool/pool.h"
-#include "worker/waiting.h"
 
 namespace workpool {
 namespace {

@@ -1,5 +1,7 @@
 #include "worker/waiting.h"
 
+#include <cxxabi.h>
+
 #include <algorithm>
 
 #include "base/clock.h"
@@ -63,7 +65,13 @@ Worker* CurrentWorker(Tls& tls) {
 }
 
 BlockedScope::BlockedScope(Worker* worker_or_null) : worker_(worker_or_null) {
-  if (worker_ != nullptr) worker_->engine().workers.BeginBlocked();
+  if (worker_ == nullptr) return;
+  try {
+    worker_->engine().workers.BeginBlocked();
+  } catch (abi::__forced_unwind&) {  // the log, told of a refused thread, has ended this one
+    worker_->engine().workers.EndBlocked();
+    throw;
+  }
 }
 
 BlockedScope::~BlockedScope() {
@@ -126,6 +134,7 @@ Status WaitTasks(TaskRecord* const* records, uint32_t count, bool all, uint64_t 
       if (one_is_over_or_watched()) return POOL_OK;
       const BlockedScope blocked(worker);
       if (AnyTaskOver().Await(std::min(deadline_ns, NowNs() + kHeadStartNs), one_is_over)) return POOL_OK;
+      if (deadline_ns != kNever && NowNs() >= deadline_ns) return FailTimeout();
     }
     for (uint32_t i = 0; i < count && !one_is_over(); ++i) TryRunHere(*records[i], worker, false);
   }

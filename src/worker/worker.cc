@@ -267,8 +267,8 @@ void Worker::End(bool unwound) {
   tls_->calm = nullptr;
   frame_.worker = nullptr;
   engine_.hooks.StopAll(hooks_started_, engine_.handle, static_cast<int32_t>(index_), unwound);
-  // Not again if it was this line that ended the thread.
-  if (counted_ || !unwound) engine_.log.Write(POOL_LOG_DEBUG, "worker %u ended", index_);
+  // Not on a thread that a task, or the log itself, has ended: as for stop.
+  if (!unwound) engine_.log.Write(POOL_LOG_DEBUG, "worker %u ended", index_);
   tls_->frame = nullptr;
   engine_.workers.FreeSlot(*this);
 }

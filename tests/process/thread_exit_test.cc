@@ -557,20 +557,21 @@ TEST_CASE("F3: a worker that is cancelled, and meets no cancellation point in it
 }
 
 TEST_CASE("F3: a drop that ends the releasing thread leaves the other tasks to the workers", "[thread_exit]") {
-  static std::atomic<uint64_t> drops;
-  for (const uint32_t prestart : {1u, 0u}) {
+  static std::atomic<uint64_t> drops, exits;
+  for (const bool sleeps : {true, false}) {  // the worker, or it has expired
     drops = 0;
+    exits = sleeps ? 1 : 4;
     const size_t threads = ThreadCount();
     pool_options_t options = Options(1);
-    options.prestart = prestart;
+    if (!sleeps) options.keep_alive_ns = 1'000'000;
     options.drop = [](void*, int32_t) {
-      if (drops++ == 0) pthread_exit(nullptr);
+      if (drops++ < exits) pthread_exit(nullptr);
     };
     pool_t pool = 0;
     Must(pool_create(&options, &pool), "create");
     Must(pool_pause(pool), "pause");
     for (int i = 0; i < 5; ++i) Must(pool_submit(pool, DoNothing, nullptr), "submit");
-    REQUIRE(PollUntil([&] { return Stats(pool).workers_parked == 1; }));
+    REQUIRE(PollUntil([&] { return sleeps ? Stats(pool).workers_parked == 1 : Stats(pool).workers_live == 0; }));
     std::thread([&] { pool_release(pool); }).join();
     CHECK(PollUntil([] { return drops == 5; }));
     CHECK(AwaitThreadCount(threads));
