@@ -32,12 +32,13 @@ void WatchFork() {
   // Every caller does this before it publishes or uses a shared object, so that no two threads ever
   // disagree on how the fences pair.
   InitFences();
-  // acquire: pairs with the release below. Two handlers, of two threads at once, do no harm.
-  if (g_watching.load(kAcquire)) return;
+  // Two handlers, of two threads at once, do no harm. relaxed: the store does not get ahead of the lock that
+  // pthread_atfork takes, and a fork that comes then waits for that lock.
+  if (g_watching.load(kRelaxed)) return;
   // The library is never unloaded (-z,nodelete), so the handler stays valid. If there is no memory for
   // it, forks go unnoticed, as without this library.
   pthread_atfork(nullptr, nullptr, AfterForkInChild);
-  g_watching.store(true, kRelease);
+  g_watching.store(true, kRelaxed);
 }
 
 }  // namespace workpool
