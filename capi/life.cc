@@ -1,5 +1,6 @@
 // Create, share, close, destroy, release, pause.
 #include "base/clock.h"
+#include "base/finally.h"
 #include "base/process.h"
 #include "capi/guard.h"
 #include "capi/structs.h"
@@ -91,16 +92,11 @@ Status Release(pool_t handle) {
   Status status = table.Doom(handle, &object);
   if (status != POOL_OK) return status;
   // Given back also if a drop ends this thread.
-  struct Reference {
-    HandleTable& table;
-    uint64_t handle;
-    bool held;
-    ~Reference() {
-      if (held) table.Release(handle);
-    }
-  };
-  const Reference ours{table, handle, true};
-  const Reference tables{table, handle, table.Remove(handle) == POOL_OK};
+  status = table.Remove(handle);
+  const Finally references([&] {
+    if (status == POOL_OK) table.Release(handle);  // the table's
+    table.Release(handle);
+  });
   static_cast<Pool*>(object)->Abandon();
   return POOL_OK;
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/finally.h"
 #include "base/futex.h"
 #include "base/limits.h"
 #include "base/memory.h"
@@ -96,15 +97,12 @@ class Loop : public Entry {
   // A helper comes off the queue.
   static void Execute(Entry& self, Worker& worker, bool) {
     auto& loop = static_cast<Loop&>(self);
-    struct Out {
-      Loop& loop;
-      bool inside;
-      ~Out() {
-        if (inside) loop.Leave();
-        loop.Unref();
-      }
-    } out{loop, loop.Arrive(kOne)};
-    if (out.inside) loop.Participate(&worker);
+    const bool inside = loop.Arrive(kOne);
+    const Finally out([&] {
+      if (inside) loop.Leave();
+      loop.Unref();
+    });
+    if (inside) loop.Participate(&worker);
   }
   static void Discard(Entry& self) {
     auto& loop = static_cast<Loop&>(self);
@@ -249,23 +247,18 @@ Status Pool::ParallelFor(uint64_t begin, uint64_t end, uint64_t grain, uint32_t 
   }
   Loop* loop = New<Loop>(engine_, InnermostFrame(tls), begin, end, grain, participants_max, body, arg);
   if (loop == nullptr) return POOL_E_NOMEM;
-  struct Out {
-    Loop* loop;
-    int32_t* body_code;
-    uint32_t queued;
-    // Also when a body ends this thread: helpers use the loop until they have left it.
-    ~Out() {
-      if (loop->forked()) return;
-      loop->Finish(queued);
-      if (body_code != nullptr) *body_code = loop->code();
-      loop->Unref();
-    }
-  };
+  uint32_t queued = 0;
+  // Also when a body ends this thread: helpers use the loop until they have left it.
+  const Finally out([&] {
+    if (loop->forked()) return;
+    loop->Finish(queued);
+    if (body_code != nullptr) *body_code = loop->code();
+    loop->Unref();
+  });
   const uint64_t units = (end - begin - 1) / std::max<uint64_t>(grain, 1);
   const uint64_t helpers = std::min<uint64_t>(
       {uint64_t{participants_max} - 1, units, uint64_t{census.ceiling()} - (worker != nullptr ? 1 : 0)});
-  Out out{loop, body_code, 0};
-  out.queued = Offer(engine_, *loop, static_cast<uint32_t>(helpers), worker, *line);
+  queued = Offer(engine_, *loop, static_cast<uint32_t>(helpers), worker, *line);
   loop->Participate(worker);
   if (loop->forked()) return FailConst(POOL_E_FORKED, "a body forked; this is the child");
   return POOL_OK;

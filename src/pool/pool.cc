@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/finally.h"
 #include "base/spin.h"
 #include "base/thread.h"
 #include "scaling/busy_share.h"
@@ -125,13 +126,10 @@ void Pool::Abandon() {
   engine_.workers.DetachAll();
   // Before the drops, which may end this thread: then workers cancel the rest, and who waits looks again.
   engine_.idle.WakeAll();
-  struct Rest {
-    Engine& engine;
-    ~Rest() {
-      if (engine.HasTasks() && engine.idle.Load().live() == 0) (void)engine.workers.StartOne(true);
-      engine.idle_event.Notify();
-    }
-  } const rest{engine_};
+  const Finally rest([&] {
+    if (engine_.HasTasks() && engine_.idle.Load().live() == 0) (void)engine_.workers.StartOne(true);
+    engine_.idle_event.Notify();
+  });
   DiscardInjected();
 }
 

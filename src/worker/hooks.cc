@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "base/finally.h"
 #include "base/memory.h"
 #include "worker/call_out.h"
 
@@ -67,17 +68,13 @@ Hooks::Hook* Hooks::NextToStart(const Started& started) {
 }
 
 void Hooks::Stop(Hook& hook, pool_t pool, int32_t worker, bool unwound) {
-  struct Unused {  // also if stop ends the thread
-    Hooks& hooks;
-    Hook& hook;
-    ~Unused() {
-      {
-        MutexLock lock(hooks.mu_);
-        --hook.users;
-      }
-      hooks.unused_.Notify();
+  const Finally unused([&] {  // also if stop ends the thread
+    {
+      MutexLock lock(mu_);
+      --hook.users;
     }
-  } unused{*this, hook};
+    unused_.Notify();
+  });
   if (hook.stop != nullptr && !unwound) CallOut([&] { hook.stop(hook.user, pool, worker); });
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/finally.h"
 #include "base/memory.h"
 #include "task/group.h"
 #include "worker/call_out.h"
@@ -12,7 +13,8 @@
 namespace workpool {
 namespace {
 
-[[gnu::always_inline]] inline int32_t CallRun(const Engine& engine, Frame& frame, RunFn run, void* arg, char* text, size_t text_size) {
+[[gnu::always_inline]] inline int32_t CallRun(const Engine& engine, Frame& frame, RunFn run, void* arg, char* text,
+                                              size_t text_size) {
   const int32_t code =
       engine.options.terminate_on_exception
           ? CallTaskOrTerminate(text, text_size, [&] { return run(arg, &frame); })
@@ -62,19 +64,6 @@ void CountNeverStarted(Engine& engine) {
   engine.dispatcher.limit().Release(1);
   engine.space_event.Notify();
 }
-
-// What is done also if a callback ends the thread.
-template <typename Body>
-class Finally {
- public:
-  explicit Finally(Body body) : body_(body) {}
-  ~Finally() { body_(); }
-  Finally(const Finally&) = delete;
-  Finally& operator=(const Finally&) = delete;
-
- private:
-  Body body_;
-};
 
 void EndPlain(Worker& worker, void* arg, int32_t code) {
   const int32_t outcome = code == 0 ? POOL_DONE : POOL_FAILED;
