@@ -43,23 +43,16 @@ Status FailAtLimit(Status code, const char* text, const char* field, uint64_t li
 
 Status FinishFailure(const char* function, Status code) {
   LastError& error = CurrentTls().error;
-  LastError::Reason& reason = error.reason;
   // What was said of another code belonged to a step that the call could do without.
   if (error.said.code != code) (void)FailConst(code, StatusText(code));
   error.function = function;
-  reason.code = code;
-  reason.text = error.said.text;
-  reason.field = error.said.field;
-  reason.limit = error.said.limit;
-  if (reason.text == error.said.buffer) {
-    std::memcpy(reason.buffer, error.said.buffer, sizeof(reason.buffer));
-    reason.text = reason.buffer;
-  }
+  error.reason = error.said;
+  if (error.said.text == error.said.buffer) error.reason.text = error.reason.buffer;
   error.said.code = POOL_OK;
   if (IsMisuse(code)) {
     g_misuse.fetch_add(1, kRelaxed);
     if (g_strict.load(kRelaxed)) {
-      std::fprintf(stderr, "workpool: POOL_STRICT: %s: %s\n", function, reason.text);
+      std::fprintf(stderr, "workpool: POOL_STRICT: %s: %s\n", function, error.reason.text);
       std::abort();
     }
   }

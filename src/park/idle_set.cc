@@ -79,6 +79,12 @@ SleepResult IdleSet::Sleep(Parker& worker, uint64_t deadline_ns, const Atomic<ui
   return SleepResult::kWoken;
 }
 
+void IdleSet::TakeToWake(Parker& worker) {
+  Remove(worker);
+  word_.fetch_add(Census::kSearchingOne - Census::kParkedOne, kRelaxed);
+  wakes_.Add();
+}
+
 void IdleSet::Wake(Parker& worker) {
   // release: pairs with the acquire in Sleep.
   worker.token.store(1, kRelease);
@@ -93,9 +99,7 @@ bool IdleSet::WakeOne(uint32_t searchers) {
     if (Load().searching() > searchers) return true;
     if (newest_ == nullptr) return false;
     worker = newest_;
-    Remove(*worker);
-    word_.fetch_add(Census::kSearchingOne - Census::kParkedOne, kRelaxed);
-    wakes_.Add();
+    TakeToWake(*worker);
   }
   Wake(*worker);
   return true;
@@ -104,18 +108,18 @@ bool IdleSet::WakeOne(uint32_t searchers) {
 void IdleSet::WakeAll() {
   // Those that sleep now, oldest first. Whoever goes to sleep later sees what they are woken for; and the first to be
   // woken may be back before the last one's turn, so that without a count this would not end.
-  uint32_t left = 0;
-  for (bool first = true;; first = false) {
+  uint32_t left;
+  {
+    MutexLock lock(mu_);
+    left = Load().parked();
+  }
+  for (; left > 0; --left) {
     Parker* worker;
     {
       MutexLock lock(mu_);
-      if (first) left = Load().parked();
-      if (left == 0 || oldest_ == nullptr) return;
-      --left;
+      if (oldest_ == nullptr) return;
       worker = oldest_;
-      Remove(*worker);
-      word_.fetch_add(Census::kSearchingOne - Census::kParkedOne, kRelaxed);
-      wakes_.Add();
+      TakeToWake(*worker);
     }
     Wake(*worker);
   }

@@ -106,6 +106,8 @@ class IdleSet {
 
  private:
   void Remove(Parker& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Under the lock: from here on it counts as searching. Then Wake, without the lock.
+  void TakeToWake(Parker& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   static void Wake(Parker& worker);
 
   alignas(kCacheLine) Atomic<uint64_t> word_;
