@@ -194,8 +194,8 @@ typedef struct pool_options {
   uint64_t queue_limit;      /* tasks accepted and not yet started; 0 = 1048576; POOL_UNLIMITED. Up to 4096
                                 it is exact; a larger one may be passed by what workers hold in their own
                                 queues (256 tasks each), and tasks that were cancelled and still lie in a
-                                queue may take up an eighth of it, at least 1024. In a task of the pool ON_FULL_BLOCK admits over the limit,
-                                because it might wait for itself */
+                                queue may take up an eighth of it, at least 1024. In a task of the pool
+                                ON_FULL_BLOCK admits over the limit, because it might wait for itself */
   int64_t submit_timeout_ns; /* how long ON_FULL_BLOCK waits; 0 = POOL_FOREVER */
   int32_t on_full;           /* POOL_ON_FULL_...; default REJECT */
   uint32_t prestart;         /* workers that pool_create starts, and waits for; <= workers_max. If not all
@@ -324,8 +324,8 @@ typedef struct pool_fork {
 } pool_fork_t;
 
 /* Makes run(arg) available to other workers while the caller goes on; it must be joined, newest first, by the
- * same task before it returns (or throws, or ends its thread), with mem untouched in between. Never allocates, never fails for want of
- * room: what finds no room is run by its join. INVALID (NULL), FORKED. Since 0.1. */
+ * same task before it returns (or throws, or ends its thread), with mem untouched in between. Never allocates,
+ * never fails for want of room: what finds no room is run by its join. INVALID (NULL), FORKED. Since 0.1. */
 POOL_API pool_status_t pool_ctx_fork(pool_ctx_t *ctx, pool_fork_t *mem, pool_run_fn run, void *arg);
 
 /* Waits for a fork: runs it here if nobody took it. *code_out (may be NULL) is 0 or its failure code; THREADEXIT if
@@ -346,11 +346,10 @@ POOL_API pool_status_t pool_ctx_set_value(pool_ctx_t *ctx, uint64_t value);
 /* ---- wait, cancel, results --------------------------------------------------------------- */
 
 /* Waits until the task has ended and copies its result (out may be NULL; size = sizeof *out). From a task of
- * the same pool, or with POOL_WAIT_HELP, a task that has not started is run on the calling thread, to its end also if
- * that takes longer than timeout_ns (0 runs nothing); a worker
- * that has to wait is stood in for, so that waits cannot starve the pool. A stranger's task never runs
- * inside a wait. The ticket stays valid. OK, TIMEOUT, DEADLOCK (the task is the caller, or one that the
- * caller runs inside), INVALID. [any-thread] [may-block] [runs-user-code] Since 0.1. */
+ * the same pool, or with POOL_WAIT_HELP, a task that has not started is run on the calling thread, to its end
+ * also if that takes longer than timeout_ns (0 runs nothing); a worker that has to wait is stood in for, so that
+ * waits cannot starve the pool. A stranger's task never runs inside a wait. The ticket stays valid.
+ * OK, TIMEOUT, DEADLOCK (the task is the caller, or one that the caller runs inside), INVALID. [any-thread] [may-block] [runs-user-code] Since 0.1. */
 POOL_API pool_status_t pool_wait(pool_ticket_t ticket, uint32_t flags, int64_t timeout_ns,
                                  pool_result_t *out_or_null, uint32_t size);
 
@@ -365,7 +364,8 @@ POOL_API pool_status_t pool_wait_many(const pool_ticket_t *tickets, uint32_t n, 
  * [any-thread] [may-block] [not-in-task] Since 0.1. */
 POOL_API pool_status_t pool_wait_idle(pool_t pool, int64_t timeout_ns);
 
-/* Cancels a task that has not started. OK: this call won; the task will never run, its done and drop have been called, its outcome is CANCELLED.
+/* Cancels a task that has not started. OK: this call won; the task will never run, its done and drop have been
+ * called, its outcome is CANCELLED.
  * ALREADY: it runs (and is asked to stop) or is over. [any-thread] [runs-user-code] Since 0.1. */
 POOL_API pool_status_t pool_cancel(pool_ticket_t ticket);
 
