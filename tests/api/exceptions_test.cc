@@ -136,9 +136,7 @@ TEST_CASE("F1: a log function may throw anything", "[exceptions]") {
   Body body([](pool_ctx_t*) -> int32_t { throw std::runtime_error("logged"); });
   pool_task_t task = Task(Body::Run, &body);
   const pool_ticket_t ticket = Submit(pool, task);
-  pool_result_t result;
-  REQUIRE(pool_wait(ticket, 0, kBoundNs, &result, sizeof(result)) == POOL_OK);
-  CHECK(result.code == POOL_E_EXCEPTION);
+  CHECK(WaitForResult(ticket).code == POOL_E_EXCEPTION);
   CHECK(pool_ticket_release(ticket) == POOL_OK);
   task = TallyTask(tally);
   CHECK(pool_submit_task(pool, &task, nullptr) == POOL_OK);

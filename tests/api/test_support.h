@@ -249,6 +249,13 @@ inline pool_ticket_t Submit(pool_t pool, const pool_task_t& task) {
   return ticket;
 }
 
+// Waits within the bound; the ticket stays.
+inline pool_result_t WaitForResult(pool_ticket_t ticket, uint32_t flags = 0) {
+  pool_result_t result;
+  Must(pool_wait(ticket, flags, kBoundNs, &result, sizeof(result)), "pool_wait");
+  return result;
+}
+
 inline pool_stats_t Stats(pool_t pool) {
   pool_stats_t stats;
   Must(pool_stats(pool, &stats, sizeof(stats)), "pool_stats");

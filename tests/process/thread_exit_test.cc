@@ -39,8 +39,7 @@ int32_t CancelThread(void*, pool_ctx_t*) {
 }
 
 pool_result_t ResultOf(pool_ticket_t ticket) {
-  pool_result_t result;
-  Must(pool_wait(ticket, 0, kBoundNs, &result, sizeof(result)), "pool_wait");
+  const pool_result_t result = WaitForResult(ticket);
   Must(pool_ticket_release(ticket), "release");
   return result;
 }
