@@ -1,7 +1,9 @@
-// Small fast random numbers for choosing victims: xorshift64* (Vigna, 2016). Not for secrets.
+// Small fast random numbers for choosing victims and spreading delays: xorshift64* (Vigna, 2016). Not for secrets.
 #pragma once
 
 #include <cstdint>
+
+#include "base/mul_div.h"
 
 namespace workpool {
 
@@ -19,6 +21,12 @@ class Random {
   // Uniform in [0, bound) to within 2^-32 (Lemire's multiply-shift).
   uint32_t Below(uint32_t bound) {
     return static_cast<uint32_t>((uint64_t{Next()} * bound) >> 32);
+  }
+
+  // The same for bounds beyond 32 bits, to within 2^-63.
+  uint64_t Below64(uint64_t bound) {
+    const uint64_t high = uint64_t{Next()} << 31;
+    return MulDiv(high | (Next() >> 1), bound, uint64_t{1} << 63).quotient;
   }
 
  private:

@@ -41,6 +41,26 @@ TEST_CASE("random numbers are spread evenly", "[base]") {
   }
 }
 
+TEST_CASE("64-bit random numbers are below their bound and spread evenly, for bounds of any size", "[base]") {
+  constexpr int kRounds = 100'000;
+  for (uint64_t bound : {uint64_t{1}, uint64_t{10}, uint64_t{1} << 32, (uint64_t{1} << 40) - 7, uint64_t{3} << 62,
+                         UINT64_MAX}) {
+    INFO("bound " << bound);
+    Random random(5);
+    int counts[10] = {};
+    bool low_half_odd = false;
+    for (int i = 0; i < kRounds; ++i) {
+      const uint64_t value = random.Below64(bound);
+      REQUIRE(value < bound);
+      ++counts[static_cast<size_t>(static_cast<double>(value) / static_cast<double>(bound) * 10) % 10];
+      low_half_odd |= value % 2 != 0;
+    }
+    CHECK(low_half_odd == (bound > 1));
+    if (bound < 10) continue;
+    for (int count : counts) CHECK(std::abs(count - kRounds / 10) < 475);
+  }
+}
+
 TEST_CASE("neighbouring seeds give different sequences, the same seed the same", "[base]") {
   std::set<uint32_t> firsts;
   for (uint64_t seed = 0; seed < 1000; ++seed) firsts.insert(Random(seed).Next());
