@@ -27,8 +27,15 @@ Status CheckContext(const pool_ctx_t* ctx) {
     }
     const Slot slot{run, arg};
     uint32_t accepted = 0;
-    return pool.Submit(&slot, 1, Admission::kExempt, pool.full_policy(), 0, &accepted);
+    return pool.Submit(&slot, 1, Admission::kExempt, pool.policy(), 0, &accepted);
   });
+}
+
+// Of the task that ctx is a part of, or nullptr.
+const TaskDetails* DetailsOf(const pool_ctx_t& ctx) {
+  const Frame* owner = &ctx;
+  while (owner->parent != nullptr) owner = owner->parent;
+  return owner->record != nullptr ? owner->record->details() : nullptr;
 }
 
 }  // namespace
@@ -74,6 +81,22 @@ __attribute__((no_stack_protector)) pool_status_t pool_ctx_submit(pool_ctx_t* ct
 int32_t pool_ctx_should_stop(pool_ctx_t* ctx) {
   if (ctx == nullptr || ctx->epoch != ForkEpoch()) return 0;
   return ShouldStop(*ctx) ? 1 : 0;
+}
+
+uint32_t pool_ctx_attempt(pool_ctx_t* ctx) {
+  if (ctx == nullptr) return 0;
+  const TaskDetails* details = DetailsOf(*ctx);
+  return details != nullptr ? details->attempts : 1;
+}
+
+uint64_t pool_ctx_deadline_ns(pool_ctx_t* ctx) {
+  const TaskDetails* details = ctx == nullptr ? nullptr : DetailsOf(*ctx);
+  return details != nullptr ? details->deadline_ns : UINT64_MAX;
+}
+
+pool_token_t pool_ctx_token(pool_ctx_t* ctx) {
+  const TaskDetails* details = ctx == nullptr ? nullptr : DetailsOf(*ctx);
+  return details != nullptr && details->token != nullptr ? details->token->handle : 0;
 }
 
 pool_status_t pool_ctx_set_value(pool_ctx_t* ctx, uint64_t value) {

@@ -11,13 +11,11 @@ Status Submit(Pool& pool, Group& group, RunFn run, void* arg) {
   task.run = run;
   task.arg = arg;
   task.drop = pool.engine().options.drop;
-  FullPolicy policy;
+  AdmissionPolicy policy;
   TaskRecord* record = nullptr;
-  Status status = pool.MakeRecord(task, &group, &policy, &record);
+  const Status status = pool.MakeRecord(task, TaskLinks{.group = &group}, false, &policy, &record);
   if (status != POOL_OK) return status;
-  status = pool.SubmitRecord(*record, Admission::kExempt, policy);
-  if (status != POOL_OK) record->Unref();
-  return status;
+  return pool.SubmitRecord(*record, Admission::kExempt, policy, 0, 0);
 }
 
 }  // namespace
@@ -80,14 +78,15 @@ pool_status_t pool_group_wait(pool_group_t group, int64_t timeout_ns, int32_t* f
 pool_status_t pool_group_cancel(pool_group_t group) {
   return Guard(__func__, [&]() -> Status {
     return WithGroup(group, [&](Group& g) -> Status {
-      g.Cancel();
+      g.members().Cancel();
       // If the pool is gone, so is every member that could still be cancelled.
       Held<Pool> pool(CurrentHandles()->pools, g.pool());
       if (pool.status() != POOL_OK) return POOL_OK;
-      while (TaskRecord* member = g.ClaimOne()) {
+      bool was_held = false;
+      while (TaskRecord* member = g.members().ClaimOne(true, &was_held)) {
         const RecordReference reference(*member);
-        pool->engine().AddTombstones(1);
-        CancelClaimed(*member, nullptr, POOL_E_CANCELLED);
+        pool->engine().ClaimedElsewhere(was_held);
+        EndUnfinished(*member, nullptr, POOL_E_CANCELLED);
       }
       return POOL_OK;
     });
@@ -98,11 +97,7 @@ pool_status_t pool_group_release(pool_group_t group) {
   return Guard(__func__, [&]() -> Status {
     Handles* handles = EnsureHandles();
     if (handles == nullptr) return POOL_E_NOMEM;
-    HandleTable& table = handles->groups;
-    if (table.Inherited(group)) return table.DropInherited(group);
-    const Status status = table.Remove(group);
-    if (status == POOL_OK) table.Release(group);
-    return status;
+    return GiveBackHandle(handles->groups, group);
   });
 }
 

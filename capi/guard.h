@@ -63,29 +63,67 @@ class Held {
   Status status_;
 };
 
-// body(Pool&) with a reference held.
+// body(T&) with a reference held.
+template <typename T, typename Body>
+Status WithHeld(HandleTable Handles::*table, uint64_t handle, Body&& body) {
+  Handles* handles = EnsureHandles();
+  if (handles == nullptr) return POOL_E_NOMEM;
+  Held<T> held(handles->*table, handle);
+  return held.status() != POOL_OK ? held.status() : body(*held);
+}
 template <typename Body>
 Status WithPool(pool_t pool, Body&& body) {
-  Handles* handles = EnsureHandles();
-  if (handles == nullptr) return POOL_E_NOMEM;
-  Held<Pool> held(handles->pools, pool);
-  return held.status() != POOL_OK ? held.status() : body(*held);
+  return WithHeld<Pool>(&Handles::pools, pool, body);
 }
-
 template <typename Body>
 Status WithRecord(pool_ticket_t ticket, Body&& body) {
-  Handles* handles = EnsureHandles();
-  if (handles == nullptr) return POOL_E_NOMEM;
-  Held<TaskRecord> held(handles->tickets, ticket);
-  return held.status() != POOL_OK ? held.status() : body(*held);
+  return WithHeld<TaskRecord>(&Handles::tickets, ticket, body);
 }
-
 template <typename Body>
 Status WithGroup(pool_group_t group, Body&& body) {
-  Handles* handles = EnsureHandles();
-  if (handles == nullptr) return POOL_E_NOMEM;
-  Held<Group> held(handles->groups, group);
-  return held.status() != POOL_OK ? held.status() : body(*held);
+  return WithHeld<Group>(&Handles::groups, group, body);
+}
+template <typename Body>
+Status WithToken(pool_token_t token, Body&& body) {
+  return WithHeld<Token>(&Handles::tokens, token, body);
+}
+template <typename Body>
+Status WithCompletions(pool_cq_t cq, Body&& body) {
+  return WithHeld<CompletionQueue>(&Handles::completions, cq, body);
+}
+
+// The object that a handle names, with a reference, or nullptr for handle 0. OK, BADHANDLE, FORKED.
+template <typename T>
+class OptionalHeld {
+ public:
+  OptionalHeld(HandleTable& table, uint64_t handle) : table_(table), handle_(handle) {
+    if (handle == 0) return;
+    void* object = nullptr;
+    status_ = table.Acquire(handle, &object);
+    object_ = static_cast<T*>(object);
+  }
+  ~OptionalHeld() {
+    if (object_ != nullptr) table_.Release(handle_);
+  }
+  OptionalHeld(const OptionalHeld&) = delete;
+  OptionalHeld& operator=(const OptionalHeld&) = delete;
+
+  Status status() const { return status_; }
+  T* get() const { return object_; }
+
+ private:
+  HandleTable& table_;
+  const uint64_t handle_;
+  T* object_ = nullptr;
+  Status status_ = POOL_OK;
+};
+
+// A handle that is only given back: it ends, what it named goes on. OK, BADHANDLE.
+inline Status GiveBackHandle(HandleTable& table, uint64_t handle) {
+  if (table.Inherited(handle)) return table.DropInherited(handle);
+  const Status status = table.Remove(handle);
+  if (status == POOL_OK) table.Release(handle);
+  return status;
 }
 
 // The pool that all libraries of the process share, or 0.

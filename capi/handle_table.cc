@@ -20,12 +20,16 @@ Handles* CurrentHandles() { return g_handles.Get(); }
 Handles::Handles()
     : pools(HandleKind::kPool, [](void* object) { static_cast<Pool*>(object)->Unref(); }),
       tickets(HandleKind::kTicket, [](void* object) { static_cast<TaskRecord*>(object)->Unref(); }),
-      groups(HandleKind::kGroup, [](void* object) { static_cast<Group*>(object)->Unref(); }) {}
+      groups(HandleKind::kGroup, [](void* object) { static_cast<Group*>(object)->Unref(); }),
+      tokens(HandleKind::kToken, [](void* object) { static_cast<Token*>(object)->Unref(); }),
+      completions(HandleKind::kCompletions, [](void* object) { static_cast<CompletionQueue*>(object)->Unref(); }) {}
 
 void Handles::Succeed(const Handles* parent) {
   pools.Succeed(parent->pools);
   tickets.Succeed(parent->tickets);
   groups.Succeed(parent->groups);
+  tokens.Succeed(parent->tokens);
+  completions.Succeed(parent->completions);
 }
 
 void HandleTable::Succeed(const HandleTable& parent) {

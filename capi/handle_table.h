@@ -21,7 +21,7 @@
 
 namespace workpool {
 
-enum class HandleKind : uint64_t { kPool = 1, kTicket = 2, kGroup = 3 };
+enum class HandleKind : uint64_t { kPool = 1, kTicket = 2, kGroup = 3, kToken = 4, kCompletions = 5 };
 
 class HandleTable {
  public:
@@ -141,6 +141,8 @@ struct Handles {
   HandleTable pools;
   HandleTable tickets;
   HandleTable groups;
+  HandleTable tokens;
+  HandleTable completions;
 };
 
 // nullptr: out of memory, or for CurrentHandles: none made yet.

@@ -1,4 +1,7 @@
 // Workers, hooks, tuning, statistics.
+#include <algorithm>
+
+#include "absl/container/inlined_vector.h"
 #include "capi/guard.h"
 #include "capi/structs.h"
 
@@ -34,6 +37,46 @@ pool_status_t pool_tune(pool_t pool, uint32_t workers) {
     const Status status = RefuseShared(pool, "tuned");
     if (status != POOL_OK) return status;
     return WithPool(pool, [&](Pool& p) { return p.Tune(workers); });
+  });
+}
+
+pool_status_t pool_running(pool_t pool, int64_t longer_than_ns, void* out, uint32_t elem_size, uint32_t cap,
+                           uint32_t* n) {
+  return Guard(__func__, [&]() -> Status {
+    if (n == nullptr) return FailConst(POOL_E_INVALID, "n is NULL");
+    *n = 0;
+    if (out == nullptr && cap > 0) return FailConst(POOL_E_INVALID, "out is NULL with cap > 0");
+    Status status = CheckOutSize(elem_size, "out");
+    if (status == POOL_OK) status = CheckTime(longer_than_ns, "call", "longer_than_ns");
+    if (status != POOL_OK) return status;
+    return WithPool(pool, [&](Pool& p) -> Status {
+      if (!p.engine().watch.on()) {
+        return FailConst(POOL_E_INVALID, "the pool is not watched; create it with options.stuck_after_ns");
+      }
+      absl::InlinedVector<pool_running_t, 16> list(std::min(cap, kWorkersMax));
+      *n = p.engine().watch.List(static_cast<uint64_t>(longer_than_ns), list.data(), static_cast<uint32_t>(list.size()));
+      for (uint32_t i = 0; i < *n; ++i) {
+        CopyOut(list[i], reinterpret_cast<pool_running_t*>(static_cast<char*>(out) + size_t{i} * elem_size), elem_size);
+      }
+      return POOL_OK;
+    });
+  });
+}
+
+pool_status_t pool_class_options_init(pool_class_options_t* options, uint32_t size) {
+  return Guard(__func__, [&] { return InitStruct(options, size, "options"); });
+}
+
+pool_status_t pool_class_set(pool_t pool, uint32_t class_id, const pool_class_options_t* options) {
+  return Guard(__func__, [&]() -> Status {
+    if (options == nullptr) return FailConst(POOL_E_INVALID, "options is NULL");
+    if (class_id == 0 || class_id > POOL_CLASS_MAX) {
+      return Fail(POOL_E_INVALID, "class_id = %u is outside 1 ... %u", class_id, POOL_CLASS_MAX);
+    }
+    pool_class_options_t checked{};
+    const Status status = CopyIn(options, "options", &checked);
+    if (status != POOL_OK) return status;
+    return WithPool(pool, [&](Pool& p) { return p.SetClass(class_id, checked); });
   });
 }
 

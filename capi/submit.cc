@@ -10,7 +10,7 @@ namespace {
 Status SubmitAgain(pool_t pool, Slot slot) {
   return WithPool(pool, [&](Pool& p) {
     uint32_t accepted = 0;
-    return p.Submit(&slot, 1, Admission::kLimited, p.full_policy(), p.full_policy().Deadline(), &accepted);
+    return p.Submit(&slot, 1, Admission::kLimited, p.policy(), p.policy().Deadline(), &accepted);
   });
 }
 
@@ -55,36 +55,38 @@ Status SubmitPlain(pool_t handle, Slot slot) {
 
 // Makes and queues the record of one task; *ticket receives a handle if asked for.
 Status SubmitOne(Handles& handles, Pool& pool, const pool_task_t& task, pool_ticket_t* ticket) {
-  const auto submit = [&](Group* group) -> Status {
-    FullPolicy policy;
-    TaskRecord* record = nullptr;
-    Status status = pool.MakeRecord(task, group, &policy, &record);
-    if (status != POOL_OK) return status;
-    if (ticket != nullptr) {
-      record->Ref();
-      record->ticket = handles.tickets.Insert(record);
-      if (record->ticket == 0) status = POOL_E_NOMEM;
+  const OptionalHeld<Group> group(handles.groups, task.group);
+  if (group.status() != POOL_OK) return group.status();
+  const OptionalHeld<Token> token(handles.tokens, task.token);
+  if (token.status() != POOL_OK) return token.status();
+  const OptionalHeld<CompletionQueue> completions(handles.completions, task.cq);
+  if (completions.status() != POOL_OK) return completions.status();
+  AdmissionPolicy policy;
+  TaskRecord* record = nullptr;
+  Status status = pool.MakeRecord(task, TaskLinks{group.get(), token.get(), completions.get()}, ticket != nullptr,
+                                  &policy, &record);
+  if (status != POOL_OK) return status;
+  pool_ticket_t handle = 0;
+  if (ticket != nullptr) {
+    handle = handles.tickets.Insert(record);
+    if (handle == 0) {
+      pool.GiveUpRecord(*record);
+      return POOL_E_NOMEM;
     }
-    const pool_ticket_t handle = record->ticket;
-    if (status == POOL_OK) {
-      status = pool.SubmitRecord(*record, Admission::kLimited, policy);
-    } else {
-      record->Unref();
-      if (group != nullptr) group->Withdraw();
+    record->Ref();
+    record->details()->ticket = handle;
+  }
+  status = pool.SubmitRecord(*record, Admission::kLimited, policy, static_cast<uint64_t>(task.delay_ns),
+                             static_cast<uint64_t>(task.queue_timeout_ns));
+  if (status != POOL_OK) {
+    if (handle != 0) {
+      (void)handles.tickets.Remove(handle);
+      handles.tickets.Release(handle);
     }
-    if (status != POOL_OK) {
-      if (handle != 0) {
-        (void)handles.tickets.Remove(handle);
-        handles.tickets.Release(handle);
-      }
-      record->Unref();
-      return status;
-    }
-    if (ticket != nullptr) *ticket = handle;
-    return POOL_OK;
-  };
-  if (task.group == 0) return submit(nullptr);
-  return WithGroup(task.group, [&](Group& group) { return submit(&group); });
+    return status;
+  }
+  if (ticket != nullptr) *ticket = handle;
+  return POOL_OK;
 }
 
 Status SubmitBatch(pool_t pool, const pool_task_t* tasks, uint32_t stride, uint32_t count,

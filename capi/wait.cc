@@ -47,21 +47,27 @@ class HeldRecords {
 
 // With the pool held: what is run here counts and wakes in it. If it is gone, so is whatever could be run.
 Status WaitHelping(Handles& handles, TaskRecord& record, uint64_t deadline_ns) {
-  Held<Pool> pool(handles.pools, record.pool);
+  Held<Pool> pool(handles.pools, record.details()->pool);
   if (pool.status() != POOL_OK) return WaitTask(record, false, deadline_ns);
   return WaitTask(record, true, deadline_ns);
 }
 
 Status Cancel(Handles& handles, TaskRecord& record) {
   // With the pool held: settling counts and wakes in it. If it is gone, so is whatever could be cancelled.
-  Held<Pool> pool(handles.pools, record.pool);
-  if (pool.status() != POOL_OK || !record.Claim()) {
-    record.AskStop();
-    return FailConst(POOL_E_ALREADY, "too late: the task runs, and is asked to stop, or it is over");
+  Held<Pool> pool(handles.pools, record.details()->pool);
+  for (;;) {
+    bool was_held = false;
+    if (pool.status() == POOL_OK && record.Claim(&was_held)) {
+      record.engine->ClaimedElsewhere(was_held);
+      EndUnfinished(record, nullptr, POOL_E_CANCELLED);
+      return POOL_OK;
+    }
+    // Not stopped: it has just begun to wait for another attempt.
+    if (record.AskStop()) {
+      return FailConst(POOL_E_ALREADY, "too late: the task runs, and is asked to stop, or it is over");
+    }
+    if (pool.status() != POOL_OK) return FailConst(POOL_E_ALREADY, "too late: the pool of the task has ended");
   }
-  record.engine->AddTombstones(1);
-  CancelClaimed(record, nullptr, POOL_E_CANCELLED);
-  return POOL_OK;
 }
 
 }  // namespace
@@ -86,7 +92,7 @@ pool_status_t pool_wait(pool_ticket_t ticket, uint32_t flags, int64_t timeout_ns
                                 : WaitTask(record, false, DeadlineAfter(timeout_ns));
       if (waited != POOL_OK || out_or_null == nullptr) return waited;
       pool_result_t result{};
-      record.CopyResult(&result);
+      record.details()->CopyResult(&result);
       CopyOut(result, out_or_null, size);
       return POOL_OK;
     });

@@ -72,6 +72,8 @@ extern "C" {
 typedef uint64_t pool_t;        /* a pool */
 typedef uint64_t pool_ticket_t; /* the caller's number for one task */
 typedef uint64_t pool_group_t;  /* a set of tasks that is waited for as one */
+typedef uint64_t pool_token_t;  /* asks many tasks to stop */
+typedef uint64_t pool_cq_t;     /* a queue of results for one reader */
 typedef int32_t pool_status_t;
 
 /* A running task's view of itself; valid during the run and on the running thread only. */
@@ -88,8 +90,8 @@ typedef struct pool_ctx pool_ctx_t;
 #define POOL_E_TIMEOUT (-7)     /* the time is over */
 #define POOL_E_CLOSED (-8)      /* the pool takes no more tasks */
 #define POOL_E_CANCELLED (-9)   /* cancelled before it ran */
-#define POOL_E_EXPIRED (-10)    /* reserved: a deadline passed before it ran */
-#define POOL_E_RATE (-11)       /* reserved: refused by a rate limit */
+#define POOL_E_EXPIRED (-10)    /* its time to start has passed */
+#define POOL_E_RATE (-11)       /* refused by a rate limit */
 #define POOL_E_DEADLOCK (-12)   /* the call would wait for its own caller */
 #define POOL_E_FORKED (-13)     /* the handle belongs to the parent process */
 #define POOL_E_EXCEPTION (-14)  /* the task threw a C++ exception; text holds its what() */
@@ -104,13 +106,53 @@ typedef struct pool_ctx pool_ctx_t;
 #define POOL_DONE 0
 #define POOL_FAILED 1
 #define POOL_CANCELLED 2
-#define POOL_EXPIRED 3 /* reserved */
-#define POOL_SHED 4    /* reserved */
+#define POOL_EXPIRED 3 /* its deadline or queue timeout passed before it started */
+#define POOL_SHED 4    /* dropped while it waited, to make room or because the queue was too slow */
+
+/* What a task may return besides 0 and a failure: try me again (pool_task_t.retries_max). */
+#define POOL_RETRY 1
 
 /* What a submit does when the queue limit is reached. */
 #define POOL_ON_FULL_DEFAULT 0 /* in a task: as the pool says; in a pool: REJECT */
 #define POOL_ON_FULL_REJECT 1  /* return POOL_E_FULL at once */
 #define POOL_ON_FULL_BLOCK 2   /* wait for room, at most submit_timeout_ns */
+#define POOL_ON_FULL_CALLER_RUNS 3 /* the submit runs the task on its own thread, and returns when it has ended */
+#define POOL_ON_FULL_DROP_OLDEST 4 /* the task that has waited longest is shed. With POOL_STRATEGY_STEALING: the oldest of
+                                      one injection queue, of which there are two a CPU; what a worker has taken
+                                      to its own queue is not shed */
+#define POOL_ON_FULL_DROP_LOWEST 5 /* a task of the lowest priority that waits is shed, if that is below the new one's;
+                                      else POOL_E_FULL */
+
+/* What a submit does when a rate limit has no token for it. */
+#define POOL_ON_RATE_DEFAULT 0 /* in a task: as its class, else as the pool says; there: DELAY */
+#define POOL_ON_RATE_REJECT 1  /* return POOL_E_RATE at once */
+#define POOL_ON_RATE_BLOCK 2   /* wait for a token, at most submit_timeout_ns */
+#define POOL_ON_RATE_DELAY 3   /* accept the task; it waits for its token in the pool, without a worker */
+
+/* options.strategy: which waiting task a worker takes. The order is that of takes: with several workers a task may
+ * start after one that was taken up to workers - 1 takes later. */
+#define POOL_STRATEGY_STEALING 0 /* own newest, then injection queues in turn, then others' oldest; lanes by priority */
+#define POOL_STRATEGY_FIFO 1     /* one queue for all, in the order of arrival */
+#define POOL_STRATEGY_LIFO 2     /* one queue for all, newest first */
+#define POOL_STRATEGY_PRIORITY 3 /* one queue for all, highest priority (any int32_t) first, FIFO among equals */
+
+/* task.period_mode */
+#define POOL_PERIOD_FIXED_RATE 0  /* runs begin on a grid; those that are missed are left out */
+#define POOL_PERIOD_FIXED_DELAY 1 /* period_ns from the end of one run to the beginning of the next */
+
+/* task.backoff_jitter: how a delay is spread at random */
+#define POOL_JITTER_DEFAULT 0 /* FULL */
+#define POOL_JITTER_FULL 1    /* between 0 and the delay */
+#define POOL_JITTER_EQUAL 2   /* between half of the delay and the delay */
+#define POOL_JITTER_NONE 3
+
+/* task.retry_on */
+#define POOL_RETRY_ON_DEFAULT 0 /* REQUEST */
+#define POOL_RETRY_ON_REQUEST 1 /* when the task returns POOL_RETRY */
+#define POOL_RETRY_ON_FAILURE 2 /* and when it fails or throws */
+
+/* result.flags */
+#define POOL_RESULT_OVERRAN 1u /* it ran longer than run_timeout_ns, at least once */
 
 /* How pool_close treats what is queued. */
 #define POOL_DRAIN 0         /* run everything accepted; own tasks may still submit children */
@@ -134,28 +176,56 @@ typedef struct pool_ctx pool_ctx_t;
 #define POOL_WAIT_HELP 1u         /* pool_wait: run the task on this thread if it has not started */
 #define POOL_WORKERS_MAX 4096u    /* the largest workers_max and workers_limit */
 #define POOL_NAME_MAX 63u         /* longest name in bytes */
+#define POOL_LANES_MAX 16u        /* most lanes */
+#define POOL_CLASS_MAX 255u       /* largest class_id */
+#define POOL_CQ_CAPACITY_MAX 16777216u /* largest completion queue */
 
 typedef struct pool_result {
   uint32_t struct_size;
   int32_t outcome;      /* POOL_DONE ... POOL_SHED */
-  int32_t code;         /* 0, the task's own code, or a POOL_E_ code that tells the cause */
+  int32_t code;         /* 0, the task's own code, POOL_RETRY, or a POOL_E_ code that tells the cause */
   uint32_t attempts;    /* runs begun; 0 if it never ran */
   int32_t worker;       /* index of the worker that ran it; -1: none, or an outside thread */
-  uint32_t reserved;
+  uint32_t flags;       /* POOL_RESULT_... */
   pool_ticket_t ticket; /* 0 if none was asked for */
   uint64_t value;       /* what the task set with pool_ctx_set_value */
-  uint64_t wait_ns;     /* from submit to start (to the end, if it never ran) */
-  uint64_t run_ns;      /* from start to end */
+  uint64_t wait_ns;     /* from submit to the first start (to the end, if it never ran) */
+  uint64_t run_ns;      /* of the last run */
   char text[256];       /* an exception's what(), cut at 255 bytes; "" if none */
 } pool_result_t;
 
-/* A task's function. Returns 0: done. Negative: failed with that code (use <= -1000 for your own).
- * Positive: failed with POOL_E_INVALID (1 is reserved for "retry"). */
+/* A task's function. Returns 0: done. Negative: failed with that code (use <= -1000 for your own). POOL_RETRY: to be run
+ * again, see pool_task_t.retries_max; where there is no further attempt it has failed with that code. Other positive
+ * numbers: failed with POOL_E_INVALID. */
 typedef int32_t (*pool_run_fn)(void *arg, pool_ctx_t *ctx);
 /* Called once when a task has ended, whatever its outcome, before drop. r is valid during the call. */
 typedef void (*pool_done_fn)(void *arg, const pool_result_t *r);
 /* Called exactly once for every accepted task, as the last use of arg: frees what arg owns. */
 typedef void (*pool_drop_fn)(void *arg, int32_t outcome);
+/* Whether a task that failed with code in its attempt-th run, counted from 1, is to be tried again: 0 no. Runs where the
+ * task ran. */
+typedef int32_t (*pool_retry_fn)(void *arg, int32_t code, uint32_t attempt);
+/* Called once for every task that pool_submit_task accepted and that failed for good, after done and before drop. */
+typedef void (*pool_dead_letter_fn)(void *user, void *arg, const pool_result_t *r);
+/* Called when the tasks that wait reach options.queue_high (above = 1), and then when they have fallen to queue_low (above
+ * = 0), on a thread of the library's own, which other pools share: be quick. Changes that follow each other fast may be told
+ * as one. */
+typedef void (*pool_watermark_fn)(void *user, pool_t pool, int32_t above, uint64_t waiting);
+/* A task that runs, as pool_running lists it. */
+typedef struct pool_running_t {
+  uint32_t struct_size;
+  int32_t worker;       /* its index */
+  int32_t thread;       /* the kernel's id of the thread */
+  int32_t state;        /* what the kernel says of the thread: 'R' runs, 'S' sleeps, 'D' waits for a device, ...; 0: not known */
+  pool_ticket_t ticket; /* 0: none */
+  uint64_t wall_ns;     /* how long it has run; of tasks without a record within options.stuck_after_ns / 4 */
+  uint64_t cpu_ns;      /* CPU time of its thread meanwhile */
+  uint32_t attempt;
+  uint32_t reserved;
+  char name[64];        /* its name, or "" */
+} pool_running_t;
+/* Called once for a run that lasts longer than options.stuck_after_ns; where, as for pool_watermark_fn. */
+typedef void (*pool_stuck_fn)(void *user, pool_t pool, const pool_running_t *task);
 /* A part [begin, end) of a parallel loop. 0: go on; anything else: stop the loop with that code. */
 typedef int32_t (*pool_range_fn)(void *arg, uint64_t begin, uint64_t end, uint32_t participant,
                                  pool_ctx_t *ctx);
@@ -210,6 +280,32 @@ typedef struct pool_options {
   void *log_user;
   int32_t log_level;         /* POOL_LOG_...; default OFF */
   uint32_t reserved;
+  int32_t strategy;          /* POOL_STRATEGY_...; default STEALING */
+  uint32_t lanes;            /* priorities with STEALING: task.priority is -(lanes - 1) / 2 ... lanes / 2; 0 = 3;
+                                at most POOL_LANES_MAX. With FIFO and LIFO there are none */
+  int64_t aging_ns;          /* with lanes: a task that has waited for so long times the levels above it gets a share
+                                of one in eight takes while higher ones wait; 0 = 100 ms; POOL_FOREVER: no aging */
+  uint64_t lane_limit;       /* tasks that may wait in each lane but that of priority 0; 0 = no limit of its own */
+  uint64_t queue_limit_bytes; /* sum of task.cost_bytes of the tasks accepted and not yet started; 0 = no limit */
+  uint64_t rate_count;       /* at most so many tasks start in each rate_period_ns; 0 = no limit */
+  int64_t rate_period_ns;    /* 0 = 1 s */
+  uint32_t rate_burst;       /* and so many at once; 0 = 1 */
+  int32_t on_rate;           /* POOL_ON_RATE_...; default DELAY */
+  int64_t codel_target_ns;   /* sheds tasks while all waited longer than this for an interval (CoDel, RFC 8289); 0 = off */
+  int64_t codel_interval_ns; /* 0 = 100 ms */
+  uint64_t retry_count;      /* at most so many retries begin in each retry_period_ns, with a burst of as many; what
+                                exceeds that has failed; 0 = no limit */
+  int64_t retry_period_ns;   /* 0 = 1 s */
+  pool_dead_letter_fn dead_letter; /* or NULL */
+  void *dead_letter_user;
+  uint64_t queue_high;       /* watermark is called when so many tasks wait, and again when it is queue_low or fewer;
+                                0 = off. Counting them makes each submit slower */
+  uint64_t queue_low;        /* below queue_high */
+  pool_watermark_fn watermark; /* required with queue_high */
+  void *watermark_user;
+  int64_t stuck_after_ns;    /* stuck is called once for every run that lasts longer; 0 = off; else at least 1 ms */
+  pool_stuck_fn stuck;       /* or NULL: only pool_running tells */
+  void *stuck_user;
 } pool_options_t;
 
 /* Fills *options with defaults; size is sizeof(pool_options_t) as the caller knows it.
@@ -282,15 +378,39 @@ typedef struct pool_task {
   pool_group_t group;        /* makes it a member; 0 = none */
   int64_t submit_timeout_ns; /* for ON_FULL_BLOCK; 0 = the pool's */
   const char *name;          /* for logs and errors; or NULL; <= POOL_NAME_MAX bytes */
+  pool_token_t token;        /* puts it under a token; 0 = none */
+  pool_cq_t cq;              /* where its completion goes; 0 = nowhere */
+  uint64_t key;              /* tasks of one key run one after another, in the order of their submits; 0 = none */
+  int32_t priority;          /* higher goes first; see options.lanes and POOL_STRATEGY_PRIORITY */
+  uint32_t class_id;         /* see pool_class_set; 0 = none */
+  uint64_t cost_bytes;       /* counts against options.queue_limit_bytes while it waits */
+  uint64_t deadline_ns;      /* no run begins after this time (pool_now_ns): then it has expired; 0 = none */
+  int64_t queue_timeout_ns;  /* the same, counted from the submit and its delay, for the first run; 0 = none */
+  int64_t run_timeout_ns;    /* a run that lasts longer is asked to stop, and the result says so; it is not killed;
+                                0 = none */
+  int64_t delay_ns;          /* the first run begins so long after the submit; 0 = at once */
+  int64_t period_ns;         /* and then one run after another, while they succeed; until it is cancelled, fails or the
+                                pool closes, with the outcome of its last run. Runs of one task never overlap; 0 = one run */
+  int32_t period_mode;       /* POOL_PERIOD_... */
+  int32_t on_rate;           /* POOL_ON_RATE_...; 0 = its class's, else the pool's */
+  uint32_t retries_max;      /* runs beyond the first, in a row without success; 0 = those of its class, else none */
+  uint32_t backoff_factor_percent; /* each delay is so much of the one before; 0 = 200; at least 100 */
+  int64_t backoff_first_ns;  /* delay before the first retry; 0 = 10 ms */
+  int64_t backoff_max_ns;    /* no delay is longer; 0 = 30 s */
+  int32_t backoff_jitter;    /* POOL_JITTER_... */
+  int32_t retry_on;          /* POOL_RETRY_ON_... */
+  pool_retry_fn retry_if;    /* asked before each retry, if not NULL */
 } pool_task_t;
 
 /* As pool_options_init, for a task. [any-thread] [fork-child-ok] Since 0.1. */
 POOL_API pool_status_t pool_task_init(pool_task_t *task, uint32_t size);
 
 /* Submits one task with all its fields. *out (may be NULL) is a ticket, owned by the caller:
- * pool_ticket_release. As pool_submit, and BADHANDLE for a bad group, CANCELLED for a cancelled one, INVALID for a
- * bad field, TOOBIG.
- * [any-thread] [may-block] Since 0.1. */
+ * pool_ticket_release. As pool_submit (FULL also for a full lane or completion queue), and BADHANDLE for a bad group, token
+ * or queue, CANCELLED for a cancelled one, CLOSED for a detached queue, EXPIRED for a deadline that has passed, RATE,
+ * INVALID for a bad field, NOTFOUND for a class that was not set, TOOBIG. What waits for a time needs a thread of the
+ * library's own, one for the process: THREAD if it cannot be started.
+ * [any-thread] [may-block] [runs-user-code] (CALLER_RUNS; drop of a task that is shed) Since 0.1. */
 POOL_API pool_status_t pool_submit_task(pool_t pool, const pool_task_t *task,
                                         pool_ticket_t *out_or_null);
 
@@ -338,10 +458,17 @@ POOL_API pool_status_t pool_ctx_join(pool_ctx_t *ctx, pool_fork_t *mem, int32_t 
  * of a thread that is no worker, THREAD as in pool_submit. Since 0.1. */
 POOL_API pool_status_t pool_ctx_submit(pool_ctx_t *ctx, pool_run_fn run, void *arg);
 
-/* 1 if the task was asked to stop (pool_cancel, group cancel, POOL_CANCEL_ALL), else 0. Since 0.1. */
+/* 1 if the task was asked to stop (pool_cancel, group or token cancel, run timeout, POOL_CANCEL_ALL), else 0. Since 0.1. */
 POOL_API int32_t pool_ctx_should_stop(pool_ctx_t *ctx);
 /* Sets the 64-bit value of the result. INVALID (NULL). Since 0.1. */
 POOL_API pool_status_t pool_ctx_set_value(pool_ctx_t *ctx, uint64_t value);
+
+/* Which run of its task this is, from 1; 0: ctx is NULL. Since 0.1. */
+POOL_API uint32_t pool_ctx_attempt(pool_ctx_t *ctx);
+/* The task's deadline_ns, or UINT64_MAX. Since 0.1. */
+POOL_API uint64_t pool_ctx_deadline_ns(pool_ctx_t *ctx);
+/* The task's token, or 0; it stays the token's creator's. Since 0.1. */
+POOL_API pool_token_t pool_ctx_token(pool_ctx_t *ctx);
 
 /* ---- wait, cancel, results --------------------------------------------------------------- */
 
@@ -364,9 +491,9 @@ POOL_API pool_status_t pool_wait_many(const pool_ticket_t *tickets, uint32_t n, 
  * [any-thread] [may-block] [not-in-task] Since 0.1. */
 POOL_API pool_status_t pool_wait_idle(pool_t pool, int64_t timeout_ns);
 
-/* Cancels a task that has not started. OK: this call won; the task will never run, its done and drop have been
- * called, its outcome is CANCELLED.
- * ALREADY: it runs (and is asked to stop) or is over. [any-thread] [runs-user-code] Since 0.1. */
+/* Cancels a task that waits, also one that waits for its time or for another attempt. OK: this call won; it will not run
+ * (again), its done and drop have been called, its outcome is CANCELLED (of a periodic task that has run: DONE).
+ * ALREADY: it runs (is asked to stop, and gets no further attempt) or is over. [any-thread] [runs-user-code] Since 0.1. */
 POOL_API pool_status_t pool_cancel(pool_ticket_t ticket);
 
 /* Gives the ticket back; the task goes on. OK. [any-thread] [fork-child-ok] Since 0.1. */
@@ -397,6 +524,78 @@ POOL_API pool_status_t pool_group_wait(pool_group_t group, int64_t timeout_ns,
 POOL_API pool_status_t pool_group_cancel(pool_group_t group);
 /* Gives the handle back; members go on. OK. [any-thread] [fork-child-ok] Since 0.1. */
 POOL_API pool_status_t pool_group_release(pool_group_t group);
+
+/* ---- tokens ------------------------------------------------------------------------------ */
+
+/* A token asks many tasks to stop, of any pools. One made under a parent is cancelled with it. The caller owns the handle:
+ * pool_token_release. INVALID (out NULL), BADHANDLE (parent), NOMEM. [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_token_create(pool_token_t parent_or_0, pool_token_t *out);
+/* Cancels tasks under it and under its children that wait, asks those that run to stop, refuses new ones. reason is the
+ * code of those cancelled: 0 = POOL_E_CANCELLED, or <= -1000; that of the first cancel stays. Idempotent.
+ * OK, INVALID (reason). [any-thread] [runs-user-code] Since 0.1. */
+POOL_API pool_status_t pool_token_cancel(pool_token_t token, int32_t reason);
+/* The reason it was cancelled for, 0 if it was not, BADHANDLE. [any-thread] Since 0.1. */
+POOL_API int32_t pool_token_reason(pool_token_t token);
+/* Gives the handle back; tasks go on. OK. [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API pool_status_t pool_token_release(pool_token_t token);
+
+/* ---- completion queues ------------------------------------------------------------------- */
+
+typedef struct pool_completion {
+  uint32_t struct_size;
+  int32_t outcome; /* these as in pool_result_t */
+  int32_t code;
+  uint32_t attempts;
+  pool_ticket_t ticket;
+  void *arg; /* the task's, as a number: its drop has been called */
+  uint64_t value;
+  uint64_t wait_ns;
+  uint64_t run_ns;
+} pool_completion_t;
+
+/* A queue for the completions of at most capacity tasks at a time: a submit that names it reserves a place, so none is ever
+ * lost. It outlives pools. The caller owns the handle: pool_cq_release. INVALID (capacity 0 or above
+ * POOL_CQ_CAPACITY_MAX, out NULL), NOMEM. [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_cq_create(uint32_t capacity, pool_cq_t *out);
+/* A descriptor that is readable while completions wait (an eventfd; do not read or close it, pool_cq_poll does), or
+ * SYSTEM, CLOSED. Made by the first call. [any-thread] Since 0.1. */
+POOL_API int32_t pool_cq_fd(pool_cq_t cq);
+/* Takes at most cap of the oldest completions, each elem_size (sizeof(pool_completion_t)) bytes apart, to out; *n tells how
+ * many. Waits for the first one. OK, TIMEOUT, CLOSED (detached), INVALID. [any-thread] [may-block] Since 0.1. */
+POOL_API pool_status_t pool_cq_poll(pool_cq_t cq, void *out, uint32_t elem_size, uint32_t cap,
+                                    int64_t timeout_ns, uint32_t *n);
+/* Gives up what its tasks have to tell: on return none of their done functions runs and none will (but one that makes this
+ * call), completions are thrown away, submits that name it are refused. Their drops are called as ever. Idempotent. OK.
+ * [any-thread] [may-block] Since 0.1. */
+POOL_API pool_status_t pool_cq_detach(pool_cq_t cq);
+/* Gives the handle back, and closes the descriptor when the last task that names the queue is over. OK.
+ * [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API pool_status_t pool_cq_release(pool_cq_t cq);
+
+/* ---- classes ----------------------------------------------------------------------------- */
+
+/* What the tasks of one class share. Fields as in pool_options_t and pool_task_t. */
+typedef struct pool_class_options {
+  uint32_t struct_size;
+  uint32_t concurrency_max;  /* at most so many of the class run at once, those that wait for a retry included; 0 = any */
+  uint64_t rate_count;
+  int64_t rate_period_ns;
+  uint32_t rate_burst;
+  int32_t on_rate;
+  uint32_t retries_max;      /* these for tasks whose own retries_max is 0 */
+  uint32_t backoff_factor_percent;
+  int64_t backoff_first_ns;
+  int64_t backoff_max_ns;
+  int32_t backoff_jitter;
+  int32_t retry_on;
+  pool_retry_fn retry_if;
+} pool_class_options_t;
+
+/* As pool_options_init. [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API pool_status_t pool_class_options_init(pool_class_options_t *options, uint32_t size);
+/* Makes class class_id (1 ... POOL_CLASS_MAX) of a pool, or changes it for tasks submitted from now on; limits hold for
+ * those that wait, too. OK, INVALID, TOOBIG, NOMEM. [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_class_set(pool_t pool, uint32_t class_id, const pool_class_options_t *options);
 
 /* ---- workers and hooks ------------------------------------------------------------------- */
 
@@ -442,7 +641,7 @@ typedef struct pool_stats_t {
   uint64_t cancelled;
   uint64_t expired;
   uint64_t shed;
-  uint64_t rejected;        /* submits refused for FULL, TIMEOUT or THREAD */
+  uint64_t rejected;        /* submits refused for FULL, TIMEOUT, THREAD or RATE */
   uint64_t attempts;        /* runs begun */
   uint64_t steals;          /* tasks taken from another worker's queue */
   uint64_t parks;           /* times a worker went to sleep */
@@ -458,6 +657,12 @@ typedef struct pool_stats_t {
 
 /* A snapshot; size = sizeof *out. OK, INVALID (NULL, size < 4). [any-thread] Since 0.1. */
 POOL_API pool_status_t pool_stats(pool_t pool, pool_stats_t *out, uint32_t size);
+
+/* Tasks that run for at least longer_than_ns, the longest first, at most cap of them to out, elem_size
+ * (sizeof(pool_running_t)) bytes apart; *n tells how many. The pool needs options.stuck_after_ns.
+ * OK, INVALID (no stuck_after_ns, too). [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_running(pool_t pool, int64_t longer_than_ns, void *out, uint32_t elem_size,
+                                    uint32_t cap, uint32_t *n);
 
 #ifdef __cplusplus
 }

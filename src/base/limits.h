@@ -12,6 +12,10 @@ inline constexpr uint64_t kQueueLimitDefault = uint64_t{1} << 20;
 // Up to here the limit is exact: one shared counter; above it stripes hold credits (dispatch/queue_limit.h).
 inline constexpr uint64_t kQueueLimitExactMax = 4096;
 inline constexpr int64_t kKeepAliveDefaultNs = 1'000'000'000;
+inline constexpr uint32_t kLanesDefault = 3;
+inline constexpr uint64_t kAgingDefaultNs = 100'000'000;
+inline constexpr uint64_t kCodelIntervalDefaultNs = 100'000'000;  // RFC 8289, 4.3
+inline constexpr int64_t kStuckAfterMinNs = 1'000'000;
 inline constexpr uint64_t kStackDefaultBytes = uint64_t{1} << 20;
 inline constexpr uint64_t kStackMinBytes = uint64_t{1} << 16;
 inline constexpr uint64_t kStackMaxBytes = uint64_t{1} << 30;

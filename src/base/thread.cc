@@ -3,8 +3,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
@@ -129,6 +131,37 @@ bool ThreadAlive(int32_t tid) {
   const bool alive = syscall(SYS_tgkill, getpid(), tid, 0) == 0 || errno != ESRCH;
   errno = saved;
   return alive;
+}
+
+namespace {
+
+// The beginning of a file of /proc/self/task/<tid>; "" if there is none.
+template <size_t kSize>
+void ReadThreadFile(int32_t tid, const char* name, char (&text)[kSize]) {
+  char path[64];
+  std::snprintf(path, sizeof(path), "/proc/self/task/%d/%s", tid, name);
+  text[0] = 0;
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  const ssize_t length = read(fd, text, kSize - 1);
+  text[length > 0 ? length : 0] = 0;
+  close(fd);
+}
+
+}  // namespace
+
+uint64_t ThreadCpuNs(int32_t tid) {
+  char text[128];
+  ReadThreadFile(tid, "schedstat", text);
+  return std::strtoull(text, nullptr, 10);  // its first number
+}
+
+int32_t ThreadState(int32_t tid) {
+  char text[256];
+  ReadThreadFile(tid, "stat", text);
+  // After the name, which is in parentheses and may hold some.
+  const char* end = std::strrchr(text, ')');
+  return end != nullptr && end[1] == ' ' ? end[2] : 0;
 }
 
 void YieldThread() { sched_yield(); }

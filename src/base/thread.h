@@ -39,6 +39,11 @@ void SetThreadName(const char* name);
 [[nodiscard]] int32_t CurrentTid();
 [[nodiscard]] bool ThreadAlive(int32_t tid);
 
+// CPU time of a thread of this process; 0: not known.
+[[nodiscard]] uint64_t ThreadCpuNs(int32_t tid);
+// Its state as in /proc: 'R', 'S', 'D', ...; 0: not known.
+[[nodiscard]] int32_t ThreadState(int32_t tid);
+
 void YieldThread();
 void SleepNs(uint64_t ns);
 

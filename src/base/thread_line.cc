@@ -68,7 +68,7 @@ ThreadLine* RegisterThread(Tls& tls) {
     }
   }
   // In a forked child of a worker or of a running task: they belong to the parent.
-  if (tls.epoch != 0) tls.worker = tls.frame = nullptr;
+  if (tls.epoch != 0) tls.worker = tls.frame = nullptr, tls.service = nullptr;
   tls.line = line;
   tls.epoch = g_fork_epoch.load(kRelaxed);
   return line;

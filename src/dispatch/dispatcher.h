@@ -2,14 +2,18 @@
 // the census says that nobody is looking. If all are busy, the task stays in an injection queue, and the least loaded
 // worker, the first to run out of its own, takes it. Threads spread over the queues by their line, workers begin at
 // their own index, and nobody waits for a lock while another queue is free.
+// Tasks with a priority other than 0 wait in a lane of their own (lanes.h), of one queue each. A pool with a strict order
+// has one queue for all, from which tasks are taken one at a time.
 // Threads: all, any thread.
 #pragma once
 
 #include <cstdint>
 
 #include "base/memory.h"
+#include "dispatch/lanes.h"
 #include "dispatch/queue_limit.h"
 #include "queue/injection_queue.h"
+#include "queue/ordered_queue.h"
 
 namespace workpool {
 
@@ -17,7 +21,16 @@ enum class Admission { kLimited, kExempt };
 
 class Dispatcher {
  public:
-  explicit Dispatcher(uint64_t queue_limit, uint32_t queues);
+  struct Options {
+    uint64_t queue_limit = POOL_UNLIMITED;
+    uint32_t queues = 1;    // a power of two
+    uint32_t lanes = 1;
+    uint64_t aging_ns = kNever;
+    uint64_t lane_limit = POOL_UNLIMITED;  // of each lane but 0
+    bool exact = false;     // the limit is counted in one place: slower, and nothing takes the short way
+    int32_t strategy = POOL_STRATEGY_STEALING;
+  };
+  explicit Dispatcher(const Options& options);
   ~Dispatcher();
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
@@ -30,7 +43,18 @@ class Dispatcher {
   };
   // Queues slots[0], slots[1], ... as far as limit and memory go. hint: spreads threads over the queues.
   // counted: they are tasks, not helpers of the library's own.
-  PushResult Push(const Slot* slots, uint32_t count, uint32_t hint, Admission admission, bool counted);
+  // priority: within the lanes, or any where the order is by priority.
+  PushResult Push(const Slot* slots, uint32_t count, uint32_t hint, Admission admission, bool counted,
+                  int32_t priority = 0);
+  // Back to the front: it was taken, and cannot be run now. False: no memory.
+  [[nodiscard]] bool PutBack(Slot slot, uint32_t hint, int32_t priority);
+
+  // One task is to wait elsewhere, but counts as one that waits here. FULL.
+  [[nodiscard]] Status EnterHeld(Admission admission);
+  // The same for one that was admitted before.
+  void EnterHeldExempt();
+  // It is queued now, or has ended.
+  void LeaveHeld();
 
   // The same for one task of the limited kind, by the short way: false if that is not open (then Push tells why).
   [[nodiscard]] bool TryPushOne(Slot slot, uint32_t hint) ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -43,6 +67,19 @@ class Dispatcher {
 
   // Moves a batch to out: a fair share among sharers of what one queue holds, at most max.
   [[nodiscard]] uint32_t Take(Slot* out, uint32_t max, uint32_t hint, uint32_t sharers);
+  // A task of a lane other than 0, if one is to go before ordinary tasks, or, where normal_waits is false, at all.
+  [[nodiscard]] bool TakeFromLanes(Slot* out, bool normal_waits, LaneTurn& turn);
+  // Workers have to look at the lanes before their next task.
+  [[nodiscard]] bool LanesPress() const;
+  [[nodiscard]] bool lanes_used() const { return lanes_used_.load(kRelaxed); }
+  const Lanes& lanes() const { return lanes_; }
+  // When the lane of this priority will be due, or kNever.
+  [[nodiscard]] uint64_t LaneDueNs(int32_t priority) const;
+
+  // One that waits, to make room: the oldest, or of those below `below` one of the lowest priority. False: there is none.
+  [[nodiscard]] bool TakeOldest(Slot* out, uint32_t hint);
+  [[nodiscard]] bool TakeLowest(Slot* out, int32_t below);
+
   // A burst is over: gives back what is beyond kIdleBytes, or a little for each queue.
   void GiveBackMemory();
 
@@ -63,11 +100,25 @@ class Dispatcher {
   static constexpr size_t kIdleBytesOfOne = 128 * 1024;
 
   InjectionQueue& LockOne(uint32_t hint);
+  uint32_t Admit(InjectionQueue*& queue, uint32_t count, uint32_t hint, int32_t priority);
+  PushResult PushOrdered(const Slot* slots, uint32_t count, bool counted, int32_t priority);
+  InjectionQueue& LaneOf(int32_t priority) { return queues_[count_ + lanes_.IndexOf(priority)]; }
+  const InjectionQueue& LaneAt(uint32_t lane) const { return queues_[count_ + lane]; }
+  [[nodiscard]] uint32_t WaitingLanes() const;
+  // Takes one from the head of a queue.
+  [[nodiscard]] bool TakeHead(InjectionQueue& queue, Slot* out);
 
-  const uint32_t count_;  // a power of two
+  const uint32_t count_;  // of queues for ordinary tasks, a power of two
   const uint32_t mask_;
+  const uint32_t all_;    // with those of the lanes; the one of lane 0 stays empty
+  const uint64_t lane_limit_;
   InjectionQueue* queues_ = nullptr;
   QueueLimit limit_;
+  Lanes lanes_;
+  const bool by_order_;
+  OrderedQueue ordered_;
+  Atomic<bool> lanes_used_{false};
+  Atomic<int64_t> held_{0};
 };
 
 }  // namespace workpool

@@ -29,6 +29,14 @@ uint32_t QueueLimit::Draw(InjectionQueue& queue, uint32_t count) {
   return static_cast<uint32_t>(std::clamp<int64_t>(queue.Credits(), 0, count));
 }
 
+bool QueueLimit::TryEnterHeld() {
+  int64_t stock = stock_.load(kRelaxed);
+  while (stock > 0) {
+    if (stock_.compare_exchange_weak(stock, stock - 1, kRelaxed, kRelaxed)) return true;
+  }
+  return false;
+}
+
 void QueueLimit::Recall(InjectionQueue* queues, uint32_t queues_count) {
   for (uint32_t i = 0; i < queues_count; ++i) {
     InjectionQueue& queue = queues[i];

@@ -10,6 +10,7 @@
 #include "base/cpus.h"
 #include "base/error.h"
 #include "base/limits.h"
+#include "pool/task_rules.h"
 
 namespace workpool {
 namespace {
@@ -73,6 +74,71 @@ Status CheckWorkers(const pool_options_t& in, EngineOptions* out) {
   return POOL_OK;
 }
 
+Status CheckOrder(const pool_options_t& in, uint32_t cpus, Dispatcher::Options* out) {
+  if (in.strategy < POOL_STRATEGY_STEALING || in.strategy > POOL_STRATEGY_PRIORITY) {
+    return Fail(POOL_E_INVALID, "options.strategy = %" PRId32 " is no POOL_STRATEGY_ value; use 0 for the default",
+                in.strategy);
+  }
+  Status status = CheckCount("lanes", in.lanes, POOL_LANES_MAX, "use 0 for 3");
+  if (status == POOL_OK) status = CheckTimeout(in.aging_ns, "options.aging_ns");
+  if (status != POOL_OK) return status;
+  const bool stealing = in.strategy == POOL_STRATEGY_STEALING;
+  if (!stealing && in.lanes > 1) {
+    return Fail(POOL_E_INVALID, "options.lanes = %u needs POOL_STRATEGY_STEALING; use 0", in.lanes);
+  }
+  out->strategy = in.strategy;
+  out->queue_limit = in.queue_limit != 0 ? in.queue_limit : kQueueLimitDefault;
+  // Two queues for each CPU: a submitter that finds one locked finds the next free. An order for all needs one queue.
+  out->queues = stealing ? std::min(std::bit_ceil(2 * cpus), kQueuesMax) : 1;
+  out->lanes = !stealing ? 1 : in.lanes != 0 ? in.lanes : kLanesDefault;
+  out->aging_ns = in.aging_ns == 0 ? kAgingDefaultNs : in.aging_ns < 0 ? kNever : static_cast<uint64_t>(in.aging_ns);
+  out->lane_limit = in.lane_limit != 0 ? in.lane_limit : POOL_UNLIMITED;
+  return POOL_OK;
+}
+
+// Limits by bytes and time, and what is done where they are reached.
+Status CheckFlow(const pool_options_t& in, PoolOptions* out) {
+  EngineOptions& engine = out->engine;
+  engine.queue_limit_bytes = in.queue_limit_bytes != 0 ? in.queue_limit_bytes : POOL_UNLIMITED;
+  Status status = CheckRate(in.rate_count, in.rate_period_ns, in.rate_burst, "options", &engine.rate);
+  if (status == POOL_OK) status = CheckOnRate(in.on_rate, "options", POOL_ON_RATE_DELAY, &out->on_rate);
+  if (status == POOL_OK) status = CheckTime(in.codel_target_ns, "options", "codel_target_ns");
+  if (status == POOL_OK) status = CheckTime(in.codel_interval_ns, "options", "codel_interval_ns");
+  if (status == POOL_OK) status = CheckTime(in.retry_period_ns, "options", "retry_period_ns");
+  if (status != POOL_OK) return status;
+  engine.codel_target_ns = static_cast<uint64_t>(in.codel_target_ns);
+  engine.codel_interval_ns =
+      in.codel_interval_ns != 0 ? static_cast<uint64_t>(in.codel_interval_ns) : kCodelIntervalDefaultNs;
+  engine.retry_rate.count = in.retry_count;
+  if (in.retry_period_ns != 0) engine.retry_rate.period_ns = static_cast<uint64_t>(in.retry_period_ns);
+  engine.retry_rate.burst = std::max<uint64_t>(in.retry_count, 1);
+  engine.dead_letter = {in.dead_letter, in.dead_letter_user};
+  status = CheckTime(in.stuck_after_ns, "options", "stuck_after_ns");
+  if (status != POOL_OK) return status;
+  if (in.stuck_after_ns != 0 && in.stuck_after_ns < kStuckAfterMinNs) {
+    return Fail(POOL_E_INVALID, "options.stuck_after_ns = %" PRId64 " is below %" PRId64 "; use 0 for none",
+                in.stuck_after_ns, kStuckAfterMinNs);
+  }
+  if (in.queue_high != 0 && in.watermark == nullptr) {
+    return FailConst(POOL_E_INVALID, "options.watermark is NULL with queue_high; give a function");
+  }
+  if (in.queue_high != 0 && in.queue_low >= in.queue_high) {
+    return Fail(POOL_E_INVALID, "options.queue_low = %" PRIu64 " is not below queue_high = %" PRIu64, in.queue_low,
+                in.queue_high);
+  }
+  engine.queue_high = in.queue_high;
+  engine.queue_low = in.queue_low;
+  engine.watermark = in.watermark;
+  engine.watermark_user = in.watermark_user;
+  engine.watch = {static_cast<uint64_t>(in.stuck_after_ns), in.stuck, in.stuck_user};
+  // Where a submit or a take has more to ask, plain tasks do not take the short way.
+  engine.dispatch.exact = engine.dispatch.queue_limit <= kQueueLimitExactMax ||
+                          engine.dispatch.strategy == POOL_STRATEGY_LIFO ||
+                          engine.dispatch.strategy == POOL_STRATEGY_PRIORITY || in.rate_count != 0 ||
+                          in.codel_target_ns != 0 || in.queue_high != 0;
+  return POOL_OK;
+}
+
 }  // namespace
 
 Status CheckName(const char* name, const char* field, const char* fallback, char* out) {
@@ -87,7 +153,7 @@ Status CheckName(const char* name, const char* field, const char* fallback, char
 }
 
 Status CheckOnFull(int32_t value, const char* field, int32_t fallback, int32_t* out) {
-  if (value < POOL_ON_FULL_DEFAULT || value > POOL_ON_FULL_BLOCK) {
+  if (value < POOL_ON_FULL_DEFAULT || value > POOL_ON_FULL_DROP_LOWEST) {
     return Fail(POOL_E_INVALID, "%s = %" PRId32 " is no POOL_ON_FULL_ value; use 0 for the default", field,
                 value);
   }
@@ -137,10 +203,10 @@ Status CheckOptions(const pool_options_t& in, PoolOptions* out) {
   engine.keep_alive_ns = in.keep_alive_ns == 0   ? kKeepAliveDefaultNs
                          : in.keep_alive_ns < 0 ? kNever
                                                 : static_cast<uint64_t>(in.keep_alive_ns);
-  engine.queue_limit = in.queue_limit != 0 ? in.queue_limit : kQueueLimitDefault;
   engine.cpus = ProcessCpus();
-  // Two queues for each CPU: a submitter that finds one locked finds the next free.
-  engine.queues = std::min(std::bit_ceil(2 * engine.cpus), kQueuesMax);
+  status = CheckOrder(in, engine.cpus, &engine.dispatch);
+  if (status == POOL_OK) status = CheckFlow(in, out);
+  if (status != POOL_OK) return status;
   engine.drop = in.drop;
   engine.terminate_on_exception = in.on_exception == POOL_EXC_TERMINATE;
   engine.thread.stack_bytes =

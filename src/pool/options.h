@@ -10,6 +10,7 @@ struct PoolOptions {
   EngineOptions engine;
   uint32_t prestart;
   int32_t on_full;
+  int32_t on_rate;
   int64_t submit_timeout_ns;  // POOL_FOREVER, or > 0
   pool_log_fn log_fn;
   void* log_user;

@@ -104,7 +104,7 @@ class Loop : public Entry {
     });
     if (inside) loop.Participate(&worker);
   }
-  static void Discard(Entry& self) {
+  static void Discard(Entry& self, int32_t, int32_t) {
     auto& loop = static_cast<Loop&>(self);
     (void)loop.Arrive(0);
     loop.Unref();

@@ -25,11 +25,19 @@ constexpr int kIdleYields = 20;
 
 Pool::Pool(const PoolOptions& options)
     : engine_(options.engine),
-      full_policy_{options.on_full, options.submit_timeout_ns},
+      policy_{options.on_full, options.on_rate, options.submit_timeout_ns},
       prestart_(options.prestart) {
   engine_.decider = &DecideByBusyShare;
   engine_.owner = this;
   engine_.ref = [](Engine& engine) { static_cast<Pool*>(engine.owner)->Ref(); };
+  engine_.try_ref = [](Engine& engine) {
+    auto& refs = static_cast<Pool*>(engine.owner)->refs_;
+    uint32_t count = refs.load(kRelaxed);
+    while (count != 0) {
+      if (refs.compare_exchange_weak(count, count + 1, kRelaxed, kRelaxed)) return true;
+    }
+    return false;
+  };
   engine_.unref = [](Engine& engine) { static_cast<Pool*>(engine.owner)->Unref(); };
 }
 
@@ -51,12 +59,16 @@ Status Pool::Create(const pool_options_t& options, Pool** out) {
 
 void Pool::SetHandle(pool_t handle, uint64_t line_slot) {
   engine_.log.Write(POOL_LOG_INFO, "created: %u to %u workers, queue limit %llu", engine_.options.workers_min,
-                    engine_.options.workers_max, static_cast<unsigned long long>(engine_.options.queue_limit));
+                    engine_.options.workers_max, static_cast<unsigned long long>(engine_.options.dispatch.queue_limit));
   engine_.handle = handle;
   engine_.line_slot = line_slot;
 }
 
 Status Pool::Prestart() {
+  if (engine_.watermarks.on() || engine_.watch.on()) {
+    const Status status = engine_.timers.Start();
+    if (status != POOL_OK) return status;
+  }
   if (prestart_ == 0 || engine_.workers.StartUpTo(prestart_)) return POOL_OK;
   return FailConst(POOL_E_THREAD, "options.prestart workers could not all be started");
 }
@@ -65,6 +77,7 @@ void Pool::Unref() {
   if (refs_.fetch_sub(1, kAcqRel) != 1) return;
   // Helpers of loops that ended long ago may still lie in the queues.
   DiscardInjected();
+  engine_.timers.Stop(false);
   Delete(this);
 }
 
@@ -84,7 +97,7 @@ void Pool::DiscardInjected() {
   while (engine_.dispatcher.HasTasks()) {
     Slot slot;  // one at a time: its drop may end this thread
     if (engine_.dispatcher.Take(&slot, 1, 0, 1) == 1) {
-      DiscardSlot(engine_, slot);
+      DiscardSlot(engine_, slot, POOL_CANCELLED, POOL_E_CLOSED);
     } else {
       YieldThread();  // a queue is locked by somebody who is not running
     }
@@ -104,6 +117,7 @@ Status Pool::Close(int32_t mode, int64_t timeout_ns) {
   // Every submitter that had passed the gate has queued its task, or given up.
   WaitUntilUnused(engine_.line_slot);
   engine_.idle.SetFlags(Census::kStopWhenIdle);
+  engine_.timers.Settle(mode == POOL_DRAIN ? Timers::Close::kPeriods : Timers::Close::kAll);
   if (mode != POOL_DRAIN) DiscardInjected();
   if (engine_.HasTasks()) engine_.workers.Help();
   engine_.TellIfIdle();
@@ -117,7 +131,10 @@ Status Pool::Close(int32_t mode, int64_t timeout_ns) {
 }
 
 void Pool::JoinWorkers() {
-  StoodInFor([this] { engine_.workers.JoinAll(); });
+  StoodInFor([this] {
+    engine_.workers.JoinAll();
+    engine_.timers.Stop(true);
+  });
 }
 
 void Pool::Abandon() {
@@ -130,6 +147,7 @@ void Pool::Abandon() {
     if (engine_.HasTasks() && engine_.idle.Load().live() == 0) (void)engine_.workers.StartOne(true);
     engine_.idle_event.Notify();
   });
+  engine_.timers.Settle(Timers::Close::kAll);
   DiscardInjected();
 }
 

@@ -10,25 +10,20 @@
 #include "base/api.h"
 #include "base/clock.h"
 #include "pool/options.h"
+#include "pool/task_rules.h"
+#include "task/completion_queue.h"
 #include "task/group.h"
 #include "task/task_record.h"
+#include "task/token.h"
 #include "worker/engine.h"
 #include "worker/forking.h"
 #include "worker/frame.h"
 #include "worker/run_task.h"
+#include "worker/settle.h"
 #include "worker/waiting.h"
 #include "worker/worker.h"
 
 namespace workpool {
-
-// How a submit behaves at the queue limit.
-struct FullPolicy {
-  int32_t on_full;     // REJECT or BLOCK
-  int64_t timeout_ns;  // POOL_FOREVER, or how long BLOCK waits
-
-  // Of a submit that begins now.
-  uint64_t Deadline() const { return on_full == POOL_ON_FULL_BLOCK ? DeadlineAfter(timeout_ns) : 0; }
-};
 
 class Pool {
  public:
@@ -37,11 +32,11 @@ class Pool {
 
   // Before anything else: its public number, and what threads name while they are inside.
   void SetHandle(pool_t handle, uint64_t line_slot);
-  // Starts options.prestart workers: OK, THREAD.
+  // Starts options.prestart workers, and what watches the pool: OK, THREAD, NOMEM.
   [[nodiscard]] Status Prestart();
 
   Engine& engine() { return engine_; }
-  const FullPolicy& full_policy() const { return full_policy_; }
+  const AdmissionPolicy& policy() const { return policy_; }
 
   void Ref() { refs_.fetch_add(1, kRelaxed); }
   void Unref();
@@ -66,16 +61,21 @@ class Pool {
   [[nodiscard]] Status SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot);
   // From a worker of this pool.
   [[nodiscard]] Status SubmitPlainLocal(Tls& tls, Worker& worker, Slot slot, Admission admission);
-  // Any number, from any thread, blocking until deadline_ns if the policy says so. Not in section; the caller holds a
-  // reference. *accepted is a prefix.
-  [[nodiscard]] Status Submit(const Slot* slots, uint32_t count, Admission admission, const FullPolicy& policy,
+  // Any number of plain tasks, from any thread, blocking until deadline_ns if the policy says so. Not in section; the
+  // caller holds a reference. *accepted is a prefix.
+  [[nodiscard]] Status Submit(const Slot* slots, uint32_t count, Admission admission, const AdmissionPolicy& policy,
                               uint64_t deadline_ns, uint32_t* accepted);
   [[nodiscard]] Status SubmitMany(RunFn run, void* const* args, uint32_t count, uint32_t* accepted);
-  // Checks a task and makes its record, with one reference for the queue. INVALID, NOMEM, CANCELLED (group).
-  [[nodiscard]] Status MakeRecord(const pool_task_t& task, Group* group, FullPolicy* policy,
-                                  TaskRecord** out);
-  // Queues it; on failure it is given back to the caller, out of its group.
-  [[nodiscard]] Status SubmitRecord(TaskRecord& record, Admission admission, const FullPolicy& policy);
+  // Checks a task and makes its record, with one reference for the queue and a place in what it is linked to. INVALID,
+  // NOMEM, NOTFOUND, CANCELLED, FULL and CLOSED (completion queue).
+  [[nodiscard]] Status MakeRecord(const pool_task_t& task, const TaskLinks& links, bool ticket,
+                                  AdmissionPolicy* policy, TaskRecord** out);
+  // Queues it, or holds it until its time comes. On failure it is gone, but for references that the caller has kept.
+  [[nodiscard]] Status SubmitRecord(TaskRecord& record, Admission admission, const AdmissionPolicy& policy,
+                                    uint64_t delay_ns, uint64_t queue_timeout_ns);
+  // It was made, and is not to be submitted.
+  void GiveUpRecord(TaskRecord& record);
+  [[nodiscard]] Status SetClass(uint32_t id, const pool_class_options_t& options);
 
   // ---- parallel_for.cc
   [[nodiscard]] Status ParallelFor(uint64_t begin, uint64_t end, uint64_t grain, uint32_t participants_max,
@@ -112,17 +112,39 @@ class Pool {
   friend void Delete<Pool>(Pool*);
   friend Pool* New<Pool, PoolOptions&>(PoolOptions&);
 
+  // May this thread submit now? OK, CLOSED.
+  [[nodiscard]] Status CheckOpenInSection(Census census) const;
   [[nodiscard]] Status SubmitOutsideInSection(ThreadLine& line, const Slot* slots, uint32_t count,
-                                              Admission admission, uint32_t* accepted);
+                                              Admission admission, int32_t priority, uint32_t* accepted);
   [[nodiscard]] Status SubmitLocal(Worker& worker, const Slot* slots, uint32_t count, Admission admission,
-                                   const FullPolicy& policy, uint32_t* accepted);
+                                   int32_t priority, uint32_t* accepted);
+  // One attempt to queue slots, without waiting. FULL: no room.
+  [[nodiscard]] Status TryQueue(const Slot* slots, uint32_t count, Admission admission, int32_t priority,
+                                uint32_t* accepted);
+  // One attempt to accept a record that is held first.
+  [[nodiscard]] Status TryAccept(Admission admission);
+  // Attempts until there is room, as the policy says. attempt: () -> Status.
+  template <typename Attempt, typename HasRoom>
+  [[nodiscard]] Status Admit(const AdmissionPolicy& policy, uint64_t deadline_ns, int32_t priority, Attempt attempt,
+                             HasRoom has_room);
+  [[nodiscard]] Status TakeRateTokens(TaskRecord* record, Admission admission, const AdmissionPolicy& policy,
+                                      uint64_t deadline_ns, uint64_t* start_ns);
+  void GiveBackRateTokens(TaskRecord* record);
+  [[nodiscard]] Status SubmitAsRecord(const Slot& slot, Admission admission, const AdmissionPolicy& policy);
+  [[nodiscard]] Status RunOnCaller(TaskRecord& record);
+  [[nodiscard]] bool MakeRoom(const AdmissionPolicy& policy, int32_t priority);
+  [[nodiscard]] RateLimiter* RateOfClass(const TaskRecord& record) const;
+  void OfferToMembers(TaskRecord& record);
+  [[nodiscard]] Status SubmitOrRun(const Slot* slots, uint32_t count, const AdmissionPolicy& policy, uint32_t* accepted);
+  [[nodiscard]] bool NextIsSample(Tls& tls, uint32_t count = 1) const;
+  void WatchLane(int32_t priority);
   [[nodiscard]] Worker* OwnWorker(const Tls& tls);
   [[nodiscard]] bool AwaitIdle(uint64_t deadline_ns);
   void Unpause();
   void DiscardInjected();
 
   Engine engine_;
-  const FullPolicy full_policy_;
+  const AdmissionPolicy policy_;
   const uint32_t prestart_;
   Atomic<uint32_t> refs_{1};
 };

@@ -28,18 +28,30 @@ void Pool::Snapshot(pool_stats_t* out) const {
   const OutsideCounters& outside = engine_.outside;
   // The order of reading makes the promises: outcomes first, then started, submitted last. Each task is counted
   // in the opposite order, with releases that these acquires pair with.
-  out->done = outside.done.Read();
-  out->failed = outside.failed.Read();
-  out->cancelled = outside.cancelled.Read();
+  const auto outcome = [&](int32_t which) {
+    const uint64_t unrun = outside.ended[0][which].Read();
+    const uint64_t run = outside.ended[1][which].Read();
+    out->ended_unrun += unrun;
+    out->ended_run += run;
+    return unrun + run;
+  };
+  out->done = outcome(POOL_DONE);
+  out->failed = outcome(POOL_FAILED);
+  out->cancelled = outcome(POOL_CANCELLED);
+  out->expired = outcome(POOL_EXPIRED);
+  out->shed = outcome(POOL_SHED);
   for (uint32_t i = 0; i < workers.size(); ++i) {
     const Worker* worker = workers.at(i);
     if (worker == nullptr) continue;
-    out->done += worker->counters.done.Read();
-    out->failed += worker->counters.failed.Read();
-    out->cancelled += worker->counters.cancelled.Read();
+    const uint64_t done = worker->counters.done.Read();
+    const uint64_t failed = worker->counters.failed.Read();
+    const uint64_t cancelled = worker->counters.cancelled.Read();
+    out->done += done;
+    out->failed += failed;
+    out->cancelled += cancelled;
+    out->ended_run += done + failed;
+    out->ended_unrun += cancelled;
   }
-  out->ended_run = out->done + out->failed;
-  out->ended_unrun = out->cancelled + out->expired + out->shed;
   out->started = outside.started.Read();
   for (uint32_t i = 0; i < workers.size(); ++i) {
     const Worker* worker = workers.at(i);
@@ -49,8 +61,8 @@ void Pool::Snapshot(pool_stats_t* out) const {
     out->parks += worker->counters.parks.Read();
     out->workers_busy += worker->busy() ? 1 : 0;
   }
-  out->attempts = out->started;
-  out->submitted = engine_.dispatcher.SubmittedCount();
+  out->attempts = out->started + outside.attempts_again.Read();
+  out->submitted = engine_.dispatcher.SubmittedCount() + outside.submitted.Read();
   for (uint32_t i = 0; i < workers.size(); ++i) {
     if (const Worker* worker = workers.at(i)) out->submitted += worker->counters.submitted.Read();
   }

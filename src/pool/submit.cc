@@ -1,9 +1,10 @@
-// From the call to the queue.
+// From the call to the queue: plain tasks. Those with a record are in submit_record.cc.
 #include <algorithm>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "pool/admit.h"
 #include "pool/pool.h"
 
 namespace workpool {
@@ -12,8 +13,12 @@ namespace {
 // What SubmitMany turns into slots at a time, on the stack.
 constexpr uint32_t kChunk = 256;
 
-// One plain task in kSamplePeriod carries time stamps: whether one of the next count does.
-bool NextIsSample(Tls& tls, uint32_t count = 1) {
+}  // namespace
+
+// One plain task in kSamplePeriod carries time stamps, and every one where the pool sheds by them: whether one of the
+// next count does.
+bool Pool::NextIsSample(Tls& tls, uint32_t count) const {
+  if (engine_.shedder.on()) return true;
   if (tls.until_sample > count) {
     tls.until_sample -= count;
     return false;
@@ -22,27 +27,22 @@ bool NextIsSample(Tls& tls, uint32_t count = 1) {
   return true;
 }
 
-Status RefuseFull(Engine& engine) {
-  engine.outside.rejected.Add();
-  return FailAtLimit(POOL_E_FULL, "the queue limit is reached; retry later, use ON_FULL_BLOCK or raise the limit",
-                     "options.queue_limit", engine.dispatcher.limit().limit());
-}
-Status FailClosed() { return FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks"); }
-
-}  // namespace
-
 Worker* Pool::OwnWorker(const Tls& tls) {
   auto* worker = static_cast<Worker*>(tls.worker);
   return worker != nullptr && &worker->engine() == &engine_ ? worker : nullptr;
 }
 
+Status Pool::CheckOpenInSection(Census census) const {
+  if (!census.has(Census::kRefuseOutside | Census::kRefuseAll)) [[likely]] return POOL_OK;
+  // A task of the pool that runs here, inside a wait, may submit as long as one on a worker may.
+  if (!census.has(Census::kRefuseAll) && RunsRecordOf(CurrentTls(), engine_)) return POOL_OK;
+  return FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks");
+}
+
 Status Pool::SubmitOutsideInSection(ThreadLine& line, const Slot* slots, uint32_t count,
-                                    Admission admission, uint32_t* accepted) {
+                                    Admission admission, int32_t priority, uint32_t* accepted) {
   const Census before = engine_.idle.Load();
-  if (before.has(Census::kRefuseOutside | Census::kRefuseAll)) [[unlikely]] {
-    // A task of the pool that runs here, inside a wait, may submit as long as one on a worker may.
-    if (before.has(Census::kRefuseAll) || !RunsRecordOf(CurrentTls(), engine_)) return FailClosed();
-  }
+  if (const Status status = CheckOpenInSection(before); status != POOL_OK) return status;
   // Without a live worker one is started first: if that fails nothing has been accepted.
   if (before.live() == 0 && engine_.workers.StartOne(true) == WorkerSet::StartResult::kFailed) [[unlikely]] {
     // Others may have counted on this start and queued their tasks.
@@ -51,32 +51,38 @@ Status Pool::SubmitOutsideInSection(ThreadLine& line, const Slot* slots, uint32_
     engine_.outside.rejected.Add();
     return FailConst(POOL_E_THREAD, "no worker lives and none could be started; nothing was accepted");
   }
-  const Dispatcher::PushResult result = engine_.dispatcher.Push(slots, count, line.index, admission, true);
+  const Dispatcher::PushResult result = engine_.dispatcher.Push(slots, count, line.index, admission, true, priority);
   *accepted = result.accepted;
+  engine_.NoteWaiting();
   if (result.accepted > 0) {
     // The task before the look at the census; partner: the fence in IdleSet::Announce. Either the worker
     // that goes to sleep sees the task, or we see it sleeping.
     FullFence();
     if (engine_.idle.Load().NeedsHelp()) engine_.workers.Help();
+    if (priority > 0) [[unlikely]] engine_.workers.DisturbAll();
   }
   return result.status;
 }
 
 Status Pool::SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot) {
+  // By the long way: it may have to wait, or become a record.
+  if (engine_.rate.limited()) return POOL_E_FULL;
   uint32_t accepted = 0;
   if (!NextIsSample(tls)) {
-    return SubmitOutsideInSection(line, &slot, 1, Admission::kLimited, &accepted);
+    return SubmitOutsideInSection(line, &slot, 1, Admission::kLimited, 0, &accepted);
   }
   Entry* sample = MakeSample(engine_, slot);
   if (sample != nullptr) slot = SlotOf(*sample);
-  const Status status = SubmitOutsideInSection(line, &slot, 1, Admission::kLimited, &accepted);
+  const Status status = SubmitOutsideInSection(line, &slot, 1, Admission::kLimited, 0, &accepted);
   if (accepted == 0 && sample != nullptr) DropSample(*sample);
   return status;
 }
 
 Status Pool::SubmitPlainLocal(Tls& tls, Worker& worker, Slot slot, Admission admission) {
+  if (engine_.rate.limited()) return SubmitAsRecord(slot, admission, policy_);
   // On a worker a blocking submit is admitted over the limit: it might be the one to make room.
-  if (full_policy_.on_full == POOL_ON_FULL_BLOCK) admission = Admission::kExempt;
+  if (policy_.on_full == POOL_ON_FULL_BLOCK) admission = Admission::kExempt;
+  const Slot plain = slot;
   Entry* sample = nullptr;
   if (NextIsSample(tls)) [[unlikely]] {
     sample = MakeSample(engine_, slot);
@@ -85,49 +91,83 @@ Status Pool::SubmitPlainLocal(Tls& tls, Worker& worker, Slot slot, Admission adm
   const Status status = worker.Submit(slot, admission);
   if (status == POOL_OK) [[likely]] return status;
   if (sample != nullptr) DropSample(*sample);
-  return status == POOL_E_FULL ? RefuseFull(engine_) : status;
+  if (status != POOL_E_FULL) return status;
+  uint32_t accepted = 0;
+  return Submit(&plain, 1, admission, policy_, 0, &accepted);
 }
 
-Status Pool::SubmitLocal(Worker& worker, const Slot* slots, uint32_t count, Admission admission,
-                         const FullPolicy& policy, uint32_t* accepted) {
-  if (policy.on_full == POOL_ON_FULL_BLOCK) admission = Admission::kExempt;
+Status Pool::SubmitLocal(Worker& worker, const Slot* slots, uint32_t count, Admission admission, int32_t priority,
+                         uint32_t* accepted) {
   for (*accepted = 0; *accepted < count; ++*accepted) {
-    const Status status = worker.Submit(slots[*accepted], admission);
+    const Slot& slot = slots[*accepted];
+    engine_.NoteWaiting();
+    const Status status =
+        priority == 0 ? worker.Submit(slot, admission) : worker.SubmitShared(slot, admission, priority);
     if (status == POOL_OK) continue;
-    return status == POOL_E_FULL ? RefuseFull(engine_) : status;
+    return status;
   }
+  if (priority > 0) engine_.workers.DisturbAll();
   return POOL_OK;
 }
 
-Status Pool::Submit(const Slot* slots, uint32_t count, Admission admission, const FullPolicy& policy,
-                    uint64_t deadline_ns, uint32_t* accepted) {
+Status Pool::TryQueue(const Slot* slots, uint32_t count, Admission admission, int32_t priority, uint32_t* accepted) {
   *accepted = 0;
   Tls& tls = CurrentTls();
   ThreadLine* line = CurrentLine(tls);
   if (line == nullptr) return POOL_E_NOMEM;
-  if (Worker* worker = OwnWorker(tls)) {
-    return SubmitLocal(*worker, slots, count, admission, policy, accepted);
+  if (Worker* worker = OwnWorker(tls)) return SubmitLocal(*worker, slots, count, admission, priority, accepted);
+  const LineSection section(*line, engine_.line_slot);
+  return SubmitOutsideInSection(*line, slots, count, admission, priority, accepted);
+}
+
+bool Pool::MakeRoom(const AdmissionPolicy& policy, int32_t priority) {
+  Slot slot;
+  const bool taken = policy.on_full == POOL_ON_FULL_DROP_OLDEST
+                         ? engine_.dispatcher.TakeOldest(&slot, CurrentTls().line->index)
+                         : engine_.dispatcher.TakeLowest(&slot, priority);
+  if (!taken) return false;
+  DiscardSlot(engine_, slot, POOL_SHED, POOL_E_FULL);
+  return true;
+}
+
+Status Pool::Submit(const Slot* slots, uint32_t count, Admission admission, const AdmissionPolicy& policy,
+                    uint64_t deadline_ns, uint32_t* accepted) {
+  *accepted = 0;
+  Tls& tls = CurrentTls();
+  if (CurrentLine(tls) == nullptr) return POOL_E_NOMEM;
+  if (engine_.rate.limited()) {
+    for (; *accepted < count; ++*accepted) {
+      const Status status = SubmitAsRecord(slots[*accepted], admission, policy);
+      if (status != POOL_OK) return status;
+    }
+    return POOL_OK;
   }
-  // As on a worker: a task that a waiting thread runs might be the one to make room.
-  if (policy.on_full == POOL_ON_FULL_BLOCK && RunsTaskOf(tls, engine_)) admission = Admission::kExempt;
+  // A task that waits for room might be the one to make it.
+  if (policy.on_full == POOL_ON_FULL_BLOCK && IsOwnThread()) admission = Admission::kExempt;
+  if (policy.on_full == POOL_ON_FULL_CALLER_RUNS && admission == Admission::kLimited) {
+    return SubmitOrRun(slots, count, policy, accepted);
+  }
+  return Admit(
+      policy, deadline_ns, 0,
+      [&] {
+        uint32_t more = 0;
+        const Status status = TryQueue(slots + *accepted, count - *accepted, admission, 0, &more);
+        *accepted += more;
+        return status;
+      },
+      [&] { return engine_.dispatcher.HasRoom(); });
+}
+
+// Under POOL_ON_FULL_CALLER_RUNS: what finds no room is run here.
+Status Pool::SubmitOrRun(const Slot* slots, uint32_t count, const AdmissionPolicy& policy, uint32_t* accepted) {
   for (;;) {
     uint32_t more = 0;
-    Status status;
-    {
-      const LineSection section(*line, engine_.line_slot);
-      status = SubmitOutsideInSection(*line, slots + *accepted, count - *accepted, admission, &more);
-    }
+    Status status = TryQueue(slots + *accepted, count - *accepted, Admission::kLimited, 0, &more);
     *accepted += more;
     if (status != POOL_E_FULL) return status;
-    if (policy.on_full != POOL_ON_FULL_BLOCK) return RefuseFull(engine_);
-    const BlockedScope blocked(ForeignWorker());
-    const bool room = engine_.space_event.Await(deadline_ns, [&] {
-      return engine_.dispatcher.HasRoom() || engine_.idle.Load().has(Census::kRefuseOutside);
-    });
-    if (!room) {
-      engine_.outside.rejected.Add();
-      return FailConst(POOL_E_TIMEOUT, "the queue limit was reached for all of submit_timeout_ns");
-    }
+    status = SubmitAsRecord(slots[*accepted], Admission::kLimited, policy);
+    if (status != POOL_OK) return status;
+    if (++*accepted == count) return POOL_OK;
   }
 }
 
@@ -135,71 +175,26 @@ Status Pool::SubmitMany(RunFn run, void* const* args, uint32_t count, uint32_t* 
   *accepted = 0;
   Tls& tls = CurrentTls();
   if (CurrentLine(tls) == nullptr) return POOL_E_NOMEM;
-  const uint64_t deadline_ns = full_policy_.Deadline();
+  const uint64_t deadline_ns = policy_.Deadline();
+  // Where every task is a sample, or may become a record, one after another.
+  const uint32_t chunk = engine_.shedder.on() ? 1 : kChunk;
   Slot slots[kChunk];
   while (*accepted < count) {
-    const uint32_t n = std::min(count - *accepted, kChunk);
+    const uint32_t n = std::min(count - *accepted, chunk);
     for (uint32_t i = 0; i < n; ++i) slots[i] = {run, args[*accepted + i]};
     // The last of the chunk is the sampled one, if any.
     Entry* sample = nullptr;
-    if (NextIsSample(tls, n)) sample = MakeSample(engine_, slots[n - 1]);
+    if (!engine_.rate.limited() && policy_.on_full != POOL_ON_FULL_CALLER_RUNS && NextIsSample(tls, n)) {
+      sample = MakeSample(engine_, slots[n - 1]);
+    }
     if (sample != nullptr) slots[n - 1] = SlotOf(*sample);
     uint32_t more = 0;
-    const Status status = Submit(slots, n, Admission::kLimited, full_policy_, deadline_ns, &more);
+    const Status status = Submit(slots, n, Admission::kLimited, policy_, deadline_ns, &more);
     *accepted += more;
     if (more < n && sample != nullptr) DropSample(*sample);
     if (status != POOL_OK) return status;
   }
   return POOL_OK;
-}
-
-Status Pool::MakeRecord(const pool_task_t& task, Group* group, FullPolicy* policy, TaskRecord** out) {
-  if (task.run == nullptr) return FailConst(POOL_E_INVALID, "task.run is NULL; give a function");
-  *policy = full_policy_;
-  Status status = CheckOnFull(task.on_full, "task.on_full", full_policy_.on_full, &policy->on_full);
-  if (status == POOL_OK) status = CheckTimeout(task.submit_timeout_ns, "task.submit_timeout_ns");
-  if (status != POOL_OK) return status;
-  if (task.submit_timeout_ns != 0) policy->timeout_ns = task.submit_timeout_ns;
-  if (group != nullptr && group->pool() != engine_.handle) {
-    return FailConst(POOL_E_INVALID, "task.group belongs to another pool");
-  }
-  TaskRecord* record = New<TaskRecord>();
-  if (record == nullptr) return POOL_E_NOMEM;
-  status = CheckName(task.name, "task.name", "", record->name);
-  if (status == POOL_OK && group != nullptr && !group->Add(*record)) {
-    status = FailConst(POOL_E_CANCELLED, "the group was cancelled; it takes no more tasks");
-  }
-  if (status != POOL_OK) {
-    record->Unref();
-    return status;
-  }
-  BindRecord(*record);
-  record->run = task.run;
-  record->done = task.done;
-  record->drop = task.drop;
-  record->arg = task.arg;
-  record->engine = &engine_;
-  record->pool = engine_.handle;
-  *out = record;
-  return POOL_OK;
-}
-
-Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const FullPolicy& policy) {
-  record.submit_ns = NowNs();
-  const Slot slot = SlotOf(record);
-  uint32_t accepted = 0;
-  record.Ref();  // beyond its run, which may be over before Submit returns
-  const Status status = Submit(&slot, 1, admission, policy, policy.Deadline(), &accepted);
-  if (record.group != nullptr) {
-    if (status != POOL_OK) {
-      record.group->Withdraw();
-    } else if (!record.group->Offer(record) && record.Claim()) {
-      engine_.AddTombstones(1);
-      CancelClaimed(record, nullptr, POOL_E_CANCELLED);
-    }
-  }
-  record.Unref();
-  return status;
 }
 
 }  // namespace workpool

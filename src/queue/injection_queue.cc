@@ -113,6 +113,22 @@ uint32_t InjectionQueue::Push(const Slot* slots, uint32_t count, bool counted) {
   return pushed;
 }
 
+bool InjectionQueue::PutBack(Slot slot) {
+  if (Size() == 0) return Push(&slot, 1, false) == 1;
+  if (head_index_ == 0) {
+    Block* block = Block::Make(kFirstBytes);
+    if (block == nullptr) return false;
+    used_bytes_ += block->bytes;
+    block->next = head_;
+    head_ = block;
+    head_index_ = block->capacity;
+  }
+  head_->slots[--head_index_] = slot;
+  moved_.Add();
+  --allowed_;
+  return true;
+}
+
 uint32_t InjectionQueue::Take(Slot* out, uint32_t max) {
   const uint64_t size = Size();
   const uint32_t wanted = static_cast<uint32_t>(std::min<uint64_t>(max, size));

@@ -38,6 +38,9 @@ class alignas(kCacheLine) InjectionQueue {
     return true;
   }
 
+  // To the front, uncounted: it was taken and cannot be run now. False: no memory.
+  [[nodiscard]] bool PutBack(Slot slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   // Moves at most max of the oldest to out; returns how many.
   [[nodiscard]] uint32_t Take(Slot* out, uint32_t max) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

@@ -32,8 +32,8 @@ class SharedCounter {
   Atomic<uint64_t> value_{0};
 };
 
-// What one worker counts. Every ended task is in exactly one outcome counter, so that the sums agree in every
-// snapshot; those that ran and those that did not are kept apart by the kind of counter.
+// What one worker counts. Every ended task is in exactly one outcome counter, here or among those of OutsideCounters, so
+// that the sums agree in every snapshot; those that ran and those that did not are kept apart by the kind of counter.
 struct alignas(kCacheLine) WorkerCounters {
   Counter submitted;  // children this worker's tasks put on its own queue
   Counter started;
@@ -44,12 +44,12 @@ struct alignas(kCacheLine) WorkerCounters {
   Counter parks;
 };
 
-// What other threads count, rarely.
+// What other threads count, and what is rare.
 struct alignas(kCacheLine) OutsideCounters {
-  SharedCounter started;    // run by a thread that is not a worker, inside a wait
-  SharedCounter done;
-  SharedCounter failed;
-  SharedCounter cancelled;
+  SharedCounter submitted;    // accepted, and held before they were queued
+  SharedCounter started;      // run by a thread that is not a worker, inside a wait
+  SharedCounter ended[2][5];  // by whether it ran, and outcome
+  SharedCounter attempts_again;  // beyond the first
   SharedCounter rejected;
   SharedCounter retired;
   SharedCounter start_failures;

@@ -17,7 +17,7 @@ struct EntryKind {
   // Runs it; the worker has taken it from a queue. closing: what has not started is to be cancelled.
   void (*execute)(Entry& self, Worker& worker, bool closing);
   // Ends it without running it, on a thread that is not a worker. Only what lies in injection queues.
-  void (*discard)(Entry& self);
+  void (*discard)(Entry& self, int32_t outcome, int32_t code);
   // If it is a tombstone, run or cancelled elsewhere, gives it up and returns true. Runs with a lock held. nullptr: never is.
   bool (*bury)(Entry& self);
 };

@@ -5,55 +5,24 @@
 
 namespace workpool {
 
-void Group::List::Push(TaskRecord& member) {
-  member.previous = nullptr;
-  member.next = newest;
-  if (newest != nullptr) newest->previous = &member;
-  newest = &member;
-}
-
-void Group::List::Remove(TaskRecord& member) {
-  (member.previous != nullptr ? member.previous->next : newest) = member.next;
-  if (member.next != nullptr) member.next->previous = member.previous;
-}
-
 void Group::Unref() {
   if (refs_.fetch_sub(1, kAcqRel) == 1) Delete(this);
 }
 
 bool Group::Add(TaskRecord& member) {
-  MutexLock lock(mu_);
-  if (cancelled_) return false;
+  if (!members_.MayAdd()) return false;
   Ref();
-  member.group = this;
+  member.details()->group = this;
   pending_.fetch_add(kOne, kRelaxed);
   return true;
 }
 
-bool Group::Offer(TaskRecord& member) {
-  MutexLock lock(mu_);
-  if (member.membership != TaskRecord::kAdded) return true;  // a worker was faster
-  member.membership = TaskRecord::kOffered;
-  queued_.Push(member);
-  return !cancelled_;
-}
-
-void Group::MemberClaimed(TaskRecord& member) {
-  MutexLock lock(mu_);
-  if (member.membership == TaskRecord::kOffered) queued_.Remove(member);
-  member.membership = TaskRecord::kTaken;
-  claimed_.Push(member);
-  if (cancelled_) member.AskStop();
-}
-
 void Group::MemberOver(TaskRecord& member) {
-  {
-    MutexLock lock(mu_);
-    claimed_.Remove(member);
-  }
-  if (member.outcome == POOL_FAILED) {
+  TaskDetails& details = *member.details();
+  members_.Over(details.in_group);
+  if (details.outcome == POOL_FAILED) {
     int32_t none = 0;
-    first_code_.compare_exchange_strong(none, member.code, kRelaxed, kRelaxed);
+    first_code_.compare_exchange_strong(none, details.code, kRelaxed, kRelaxed);
   }
   Leave();
 }
@@ -64,30 +33,6 @@ void Group::Leave() {
   if (pending_.fetch_sub(kOne, kRelease) != (kOne | kAwaited)) return;
   pending_.fetch_and(~kAwaited, kRelaxed);
   FutexWakeAll(pending_);
-}
-
-TaskRecord* Group::ClaimOne() {
-  for (;;) {
-    TaskRecord* member;
-    {
-      MutexLock lock(mu_);
-      member = queued_.newest;
-      // Passed over: one that somebody else has claimed and is about to move to the other list.
-      while (member != nullptr && member->phase() != TaskRecord::kQueued) member = member->next;
-      if (member == nullptr) return nullptr;
-      member->Ref();
-    }
-    if (member->Claim()) return member;
-    member->Unref();
-  }
-}
-
-void Group::Cancel() {
-  MutexLock lock(mu_);
-  cancelled_ = true;
-  for (TaskRecord* member = claimed_.newest; member != nullptr; member = member->next) {
-    member->AskStop();
-  }
 }
 
 bool Group::Await(uint64_t deadline_ns) {

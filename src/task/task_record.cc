@@ -1,11 +1,15 @@
 #include "task/task_record.h"
 
 #include <cstring>
+#include <new>
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "park/event.h"
+#include "task/completion_queue.h"
 #include "task/group.h"
+#include "task/task_details.h"
+#include "task/token.h"
 
 namespace workpool {
 namespace {
@@ -14,26 +18,87 @@ namespace {
 // was, which only means that they may count waiters that do not exist, and wake nobody.
 constinit Event g_any_task_over;
 
+constexpr size_t kDetailedBytes = sizeof(TaskRecord) + sizeof(TaskDetails);
+static_assert(alignof(TaskDetails) <= alignof(TaskRecord) && sizeof(TaskRecord) % alignof(TaskDetails) == 0);
+
 }  // namespace
 
 Event& AnyTaskOver() { return g_any_task_over; }
 
+TaskRecord* TaskRecord::Make(bool detailed) {
+  void* memory = AllocateBytes(detailed ? kDetailedBytes : sizeof(TaskRecord), alignof(TaskRecord));
+  if (memory == nullptr) return nullptr;
+  auto* record = new (memory) TaskRecord();
+  record->detailed = detailed;
+  if (!detailed) return record;
+  auto* details = new (static_cast<void*>(record + 1)) TaskDetails();
+  details->in_group.record = details->under_token.record = record;
+  return record;
+}
+
 void TaskRecord::Unref() {
   // acq_rel: all uses happen before the delete.
   if (refs_.fetch_sub(1, kAcqRel) != 1) return;
-  if (group != nullptr) group->Unref();
-  Delete(this);
+  size_t bytes = sizeof(TaskRecord);
+  if (TaskDetails* more = details()) {
+    bytes = kDetailedBytes;
+    if (more->group != nullptr) more->group->Unref();
+    if (more->token != nullptr) more->token->Unref();
+    if (more->completions != nullptr) more->completions->Unref();
+    FreeText(more->name);
+    FreeText(more->text);
+    more->~TaskDetails();
+  }
+  this->~TaskRecord();
+  FreeBytes(this, bytes);
 }
 
-bool TaskRecord::Claim() {
+bool TaskRecord::ClaimUnless(uint32_t flags, bool* was_held) {
   uint32_t state = state_.load(kRelaxed);
-  while ((state & kPhaseMask) == kQueued) {
-    // relaxed: what the submitter wrote comes with the record's address, out of a queue, the handle table, or the group
-    // and its lock.
-    if (state_.compare_exchange_weak(state, state | kClaimed, kRelaxed, kRelaxed)) {
-      if (group != nullptr) group->MemberClaimed(*this);
-      return true;
+  while ((state & (kPhaseMask | flags)) == kWaiting) {
+    // acquire: what an earlier attempt wrote, and its release in Requeue. What the submitter wrote comes with the record's
+    // address, out of a queue, the handle table, or the members and their lock.
+    if (!state_.compare_exchange_weak(state, (state & ~kHeld) | kClaimed, kAcquire, kRelaxed)) continue;
+    if (was_held != nullptr) *was_held = (state & kHeld) != 0;
+    if (TaskDetails* more = details()) {
+      if (more->group != nullptr) more->group->members().Claimed(more->in_group);
+      if (more->token != nullptr) more->token->members().Claimed(more->under_token);
     }
+    return true;
+  }
+  return false;
+}
+
+bool TaskRecord::Unhold() {
+  uint32_t state = state_.load(kRelaxed);
+  while ((state & kPhaseMask) == kWaiting) {
+    if (state_.compare_exchange_weak(state, state & ~kHeld, kRelaxed, kRelaxed)) return true;
+  }
+  return false;
+}
+
+bool TaskRecord::HoldAgain() {
+  uint32_t state = state_.load(kRelaxed);
+  while ((state & kPhaseMask) == kWaiting) {
+    if (state_.compare_exchange_weak(state, state | kHeld, kRelaxed, kRelaxed)) return true;
+  }
+  return false;
+}
+
+bool TaskRecord::Requeue() {
+  uint32_t state = state_.load(kRelaxed);
+  while ((state & kStopAsked) == 0) {
+    // release: what this attempt wrote; partner: the acquire in Claim.
+    const uint32_t waiting = (state & ~(kPhaseMask | kOverran)) | kWaiting | kHeld;
+    if (state_.compare_exchange_weak(state, waiting, kRelease, kRelaxed)) return true;
+  }
+  return false;
+}
+
+bool TaskRecord::AskStop() {
+  uint32_t state = state_.load(kRelaxed);
+  while ((state & kPhaseMask) != kWaiting) {
+    if (state_.compare_exchange_weak(state, state | kStopAsked, kRelaxed, kRelaxed)) return true;
   }
   return false;
 }
@@ -68,19 +133,6 @@ bool TaskRecord::WatchByMany() {
     if (state_.compare_exchange_weak(state, state | kWatchedByMany, kAcquire, kAcquire)) return false;
   }
   return true;
-}
-
-void TaskRecord::CopyResult(pool_result_t* out) const {
-  out->outcome = outcome;
-  out->code = code;
-  out->attempts = attempts;
-  out->worker = worker;
-  out->reserved = 0;
-  out->ticket = ticket;
-  out->value = value;
-  out->wait_ns = wait_ns;
-  out->run_ns = run_ns;
-  std::memcpy(out->text, text, sizeof(out->text));
 }
 
 }  // namespace workpool

@@ -33,7 +33,7 @@ void CallOut(Body&& body) {
 
 // A task returned what no task may.
 [[gnu::cold, gnu::noinline]] inline int32_t RefuseCode(int32_t code, char* text, size_t text_size) {
-  if (text != nullptr) std::snprintf(text, text_size, "the task returned %d; 0 is done, a failure is negative", code);
+  if (text != nullptr) std::snprintf(text, text_size, "the task returned %d; 0 is done, 1 asks for a retry, a failure is negative", code);
   return POOL_E_INVALID;
 }
 
@@ -43,7 +43,7 @@ template <typename Body>
   AssertNoLocks();
   try {
     const int32_t code = body();
-    return code <= 0 ? code : RefuseCode(code, text, text_size);
+    return code <= POOL_RETRY ? code : RefuseCode(code, text, text_size);
   } catch (abi::__forced_unwind&) {
     throw;
   } catch (const std::exception& error) {
@@ -69,7 +69,7 @@ int32_t CallTaskOrTerminate(char* text, size_t text_size, Body&& body) {
   try {
     const int32_t code = body();
     guard.unwound = false;
-    return code <= 0 ? code : RefuseCode(code, text, text_size);
+    return code <= POOL_RETRY ? code : RefuseCode(code, text, text_size);
   } catch (abi::__forced_unwind&) {
     guard.unwound = false;
     throw;

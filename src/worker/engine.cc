@@ -9,16 +9,24 @@ namespace workpool {
 
 Engine::Engine(const EngineOptions& engine_options)
     : options(engine_options),
-      exact_limit(engine_options.queue_limit <= kQueueLimitExactMax),
+      exact_limit(engine_options.dispatch.exact),
+      own_queues(engine_options.dispatch.strategy == POOL_STRATEGY_STEALING),
       idle(engine_options.workers_max),
-      dispatcher(engine_options.queue_limit, engine_options.queues),
+      dispatcher(engine_options.dispatch),
       workers(*this, engine_options.workers_limit, engine_options.workers_max,
-              engine_options.workers_min) {}
+              engine_options.workers_min),
+      timers(*this),
+      bytes(engine_options.queue_limit_bytes),
+      shedder(engine_options.codel_target_ns, engine_options.codel_interval_ns),
+      watermarks(engine_options.queue_high, engine_options.queue_low),
+      watch(*this, engine_options.watch),
+      rate(engine_options.rate),
+      retry_budget(engine_options.retry_rate) {}
 
 void Engine::PurgeTombstones() {
   // A purge looks at all that is queued: worth it if half of that is to go. With a limit that they count against, the
   // eighth of it that they may take up.
-  const uint64_t enough = std::min(dispatcher.Size() / 2, exact_limit ? UINT64_MAX : options.queue_limit / 8);
+  const uint64_t enough = std::min(dispatcher.Size() / 2, exact_limit ? UINT64_MAX : options.dispatch.queue_limit / 8);
   if (tombstones.load(kRelaxed) < static_cast<int64_t>(enough) || purging.exchange(true, kRelaxed)) return;
   const uint32_t purged = dispatcher.Purge([](Slot slot) {
     if (!IsEntry(slot)) return false;
@@ -43,7 +51,10 @@ bool Engine::IsIdle() const {
   // Ended is read first, submitted last; both only rise, and ended never passes submitted. If they agree,
   // they agreed at the moment of the first read.
   const uint64_t settled_count = settled.Read();
-  uint64_t ended = outside.done.Read() + outside.failed.Read() + outside.cancelled.Read();
+  uint64_t ended = 0;
+  for (const auto& outcomes : outside.ended) {
+    for (const SharedCounter& outcome : outcomes) ended += outcome.Read();
+  }
   for (uint32_t i = 0; i < workers.size(); ++i) {
     if (const Worker* worker = workers.at(i)) {
       const WorkerCounters& counters = worker->counters;
@@ -51,7 +62,7 @@ bool Engine::IsIdle() const {
     }
   }
   const uint64_t settling_count = settling.Read();
-  uint64_t submitted = dispatcher.SubmittedCount();
+  uint64_t submitted = dispatcher.SubmittedCount() + outside.submitted.Read();
   for (uint32_t i = 0; i < workers.size(); ++i) {
     if (const Worker* worker = workers.at(i)) submitted += worker->counters.submitted.Read();
   }

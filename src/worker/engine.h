@@ -6,25 +6,48 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "dispatch/dispatcher.h"
+#include "dispatch/byte_limit.h"
+#include "dispatch/rate_limiter.h"
+#include "dispatch/shedder.h"
+#include "dispatch/task_class.h"
 #include "park/event.h"
 #include "park/idle_set.h"
 #include "park/quiet.h"
 #include "stats/counters.h"
 #include "stats/load_sample.h"
+#include "stats/watermarks.h"
+#include "task/gate.h"
 #include "worker/hooks.h"
+#include "worker/timers.h"
+#include "worker/watch.h"
 #include "worker/worker_set.h"
 
 namespace workpool {
+
+struct DeadLetters {
+  pool_dead_letter_fn fn = nullptr;  // or nullptr
+  void* user = nullptr;
+};
 
 struct EngineOptions {
   uint32_t workers_min;
   uint32_t workers_max;
   uint32_t workers_limit;
   uint64_t keep_alive_ns;  // kNever: workers do not expire
-  uint64_t queue_limit;
+  Dispatcher::Options dispatch;
+  uint64_t queue_high;         // 0: no watermarks
+  uint64_t queue_low;
+  pool_watermark_fn watermark;
+  void* watermark_user;
+  Watch::Options watch;
+  uint64_t queue_limit_bytes;  // POOL_UNLIMITED
+  uint64_t codel_target_ns;    // 0: off
+  uint64_t codel_interval_ns;
   uint32_t cpus;
-  uint32_t queues;         // injection queues, a power of two
   DropFn drop;
+  DeadLetters dead_letter;
+  Rate rate;
+  Rate retry_rate;         // retries of all its tasks together
   bool terminate_on_exception;
   ThreadOptions thread;
   char name[64];
@@ -48,17 +71,36 @@ struct Engine {
     const int64_t before = tombstones.fetch_add(count, kRelaxed);
     if ((before + count) / kTombstonesStep != before / kTombstonesStep) [[unlikely]] PurgeTombstones();
   }
+  // The number of tasks that wait has changed. Cheap where there are no watermarks.
+  void NoteWaiting() {
+    if (watermarks.on() && watermarks.Note(dispatcher.limit().waiting())) [[unlikely]] timers.LookAtQueuesAt(0);
+  }
+  // A task that cost so much waits no longer.
+  void GiveBackBytes(uint64_t cost_bytes) {
+    bytes.Release(cost_bytes);
+    space_event.Notify();
+  }
+  // A record was claimed by somebody who has not taken it from a queue.
+  void ClaimedElsewhere(bool was_held) {
+    if (was_held) {
+      dispatcher.LeaveHeld();
+    } else {
+      AddTombstones(1);
+    }
+  }
   // A worker, or whoever empties the queues, has come to one.
   void TombstoneTaken() { tombstones.fetch_sub(1, kRelaxed); }
 
   // ---- constant after construction
   const EngineOptions options;
   const bool exact_limit;
+  const bool own_queues;   // workers keep their own tasks to themselves: no order is promised
   Decider decider = nullptr;
   pool_t handle = 0;       // the pool's public number, for callbacks
   uint64_t line_slot = 0;  // what threads name in their lines while they submit
   void* owner = nullptr;   // the pool, which lives while references are held
   void (*ref)(Engine& engine) = nullptr;
+  bool (*try_ref)(Engine& engine) = nullptr;  // false: it is just going
   void (*unref)(Engine& engine) = nullptr;
 
   IdleSet idle;
@@ -66,6 +108,15 @@ struct Engine {
   Dispatcher dispatcher;
   WorkerSet workers;
   Hooks hooks;
+  Timers timers;
+  KeyGates keys;
+  Classes classes;
+  ByteLimit bytes;
+  Shedder shedder;
+  Watermarks watermarks;
+  Watch watch;
+  RateLimiter rate;          // of the whole pool
+  RateLimiter retry_budget;  // of all retries together
   Log log;
   OutsideCounters outside;
   // Below zero for a moment if one is taken before it is told.

@@ -6,6 +6,10 @@
 namespace workpool {
 
 bool Worker::FindTask(Slot* out) {
+  if (engine_.dispatcher.lanes_used() &&
+      engine_.dispatcher.TakeFromLanes(out, true, lane_turn_)) [[unlikely]] {
+    return GaveRoom();
+  }
   if (until_fair_ == 0 && FindTaskFairly(out)) return true;
   return TakeBatch(out) || Search(out);
 }
@@ -21,7 +25,11 @@ bool Worker::FindTaskFairly(Slot* out) {
 
 bool Worker::TakeOne(Slot* out) {
   LeaveForkedChild(frame_);  // of the threads that share these queues one may be gone with a lock
-  if (engine_.dispatcher.Take(out, 1, turn_++, 1) == 0) return false;
+  return engine_.dispatcher.Take(out, 1, turn_++, 1) != 0 && GaveRoom();
+}
+
+// A task was taken that counted against the queue limit.
+bool Worker::GaveRoom() {
   if (!engine_.dispatcher.limit().unlimited()) engine_.space_event.Notify();
   return true;
 }
@@ -32,7 +40,7 @@ bool Worker::TakeBatch(Slot* out) {
   const uint32_t taken =
       engine_.dispatcher.Take(batch, kBatchMax, index_, engine_.idle.Load().up());
   if (taken == 0) return false;
-  if (!engine_.dispatcher.limit().unlimited()) engine_.space_event.Notify();
+  (void)GaveRoom();
   *out = batch[0];
   // The rest is stealable from this moment on. Pushed last first, so that this worker runs them in the order of
   // their arrival. There is room: the worker looks here when its deque is empty.
@@ -53,6 +61,7 @@ bool Worker::Search(Slot* out) {
   for (int round = 0;; ++round) {
     if (engine_.idle.Load().has(Census::kPaused)) return false;
     if (TakeBatch(out) || StealRound(out)) return true;
+    if (engine_.dispatcher.TakeFromLanes(out, false, lane_turn_)) return GaveRoom();
     if (round >= SpinRounds(rounds_)) return false;
     SpinPause();
   }

@@ -119,7 +119,7 @@ constexpr EntryKind kForkKind{&ExecuteFork, nullptr, nullptr};  // never in an i
 
 void CancelStolenFork(const Slot& slot) {
   auto& fork = static_cast<Fork&>(EntryOf(slot));
-  fork.parent->engine->outside.cancelled.Add();
+  fork.parent->engine->outside.ended[0][POOL_CANCELLED].Add();
   FinishFork(fork, POOL_E_THREADEXIT);
 }
 

@@ -45,6 +45,17 @@ class FrameScope {
 
 inline Frame* InnermostFrame(const Tls& tls) { return static_cast<Frame*>(tls.frame); }
 
+// Of what begins now on this thread.
+inline Frame MakeFrame(Engine& engine, Worker* worker, TaskRecord* record, const Tls& tls) {
+  return Frame{.engine = &engine,
+               .worker = worker,
+               .record = record,
+               .outer = InnermostFrame(tls),
+               .parent = nullptr,
+               .value = 0,
+               .epoch = ForkEpoch()};
+}
+
 // True if this thread runs a task of engine, perhaps around other ones.
 inline bool RunsTaskOf(const Tls& tls, const Engine& engine) {
   for (const Frame* frame = InnermostFrame(tls); frame != nullptr; frame = frame->outer) {

@@ -4,10 +4,11 @@
 #include "base/error.h"
 #include "base/finally.h"
 #include "base/memory.h"
-#include "task/group.h"
 #include "worker/call_out.h"
 #include "worker/engine.h"
 #include "worker/frame.h"
+#include "worker/again.h"
+#include "worker/settle.h"
 #include "worker/worker.h"
 
 namespace workpool {
@@ -23,16 +24,6 @@ namespace {
   return code;
 }
 
-inline Frame MakeFrame(Engine& engine, Worker* worker, TaskRecord* record, const Tls& tls) {
-  return Frame{.engine = &engine,
-               .worker = worker,
-               .record = record,
-               .outer = InnermostFrame(tls),
-               .parent = nullptr,
-               .value = 0,
-               .epoch = ForkEpoch()};
-}
-
 inline void CountStarted(Engine& engine, Worker* worker) {
   if (worker != nullptr) {
     worker->counters.started.Add();
@@ -41,33 +32,14 @@ inline void CountStarted(Engine& engine, Worker* worker) {
   }
   if (engine.exact_limit) {
     engine.dispatcher.limit().Release(1);
+    engine.NoteWaiting();
     engine.space_event.Notify();
   }
 }
 
-inline void CountEnded(Engine& engine, Worker* worker, int32_t outcome) {
-  switch (outcome) {
-    case POOL_DONE:
-      worker != nullptr ? worker->counters.done.Add() : engine.outside.done.Add();
-      break;
-    case POOL_FAILED:
-      worker != nullptr ? worker->counters.failed.Add() : engine.outside.failed.Add();
-      break;
-    default:
-      worker != nullptr ? worker->counters.cancelled.Add() : engine.outside.cancelled.Add();
-      break;
-  }
-}
-
-void CountNeverStarted(Engine& engine) {
-  if (!engine.exact_limit) return;
-  engine.dispatcher.limit().Release(1);
-  engine.space_event.Notify();
-}
-
 void EndPlain(Worker& worker, void* arg, int32_t code) {
   const int32_t outcome = code == 0 ? POOL_DONE : POOL_FAILED;
-  const Finally counted([&] { CountEnded(worker.engine(), &worker, outcome); });
+  const Finally counted([&] { CountEnded(worker.engine(), &worker, outcome, true); });
   const DropFn drop = worker.engine().options.drop;
   if (drop == nullptr) return;
   CallOut([&] { drop(arg, outcome); });
@@ -84,82 +56,49 @@ void ExecuteSample(Entry& self, Worker& worker, bool closing) {
   const Sample sample = static_cast<Sample&>(self);
   Delete(&static_cast<Sample&>(self));
   if (closing) {
-    CancelPlain(worker.engine(), &worker, sample.slot.arg);
+    EndPlainUnrun(worker.engine(), &worker, sample.slot.arg, POOL_CANCELLED);
     return;
   }
+  Engine& engine = worker.engine();
   const uint64_t start_ns = NowNs();
-  worker.wait_histogram.Record(start_ns - sample.submit_ns);
+  const uint64_t wait_ns = start_ns - sample.submit_ns;
+  if (engine.shedder.on() && engine.shedder.ShouldShed(start_ns, wait_ns, !engine.HasTasks())) {
+    EndPlainUnrun(engine, &worker, sample.slot.arg, POOL_SHED);
+    return;
+  }
+  worker.wait_histogram.Record(wait_ns);
   RunPlain(worker, sample.slot);
   worker.run_histogram.Record(NowNs() - start_ns);
 }
 
-void DiscardSample(Entry& self) {
+void DiscardSample(Entry& self, int32_t outcome, int32_t) {
   const Sample sample = static_cast<Sample&>(self);
   Delete(&static_cast<Sample&>(self));
-  CancelPlain(*sample.engine, nullptr, sample.slot.arg);
-}
-
-// The end of a record: done, drop, then the result becomes visible to group and wait.
-void Settle(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code) {
-  Engine& engine = *record.engine;
-  record.outcome = outcome;
-  record.code = code;
-  const Finally over([&] {
-    // Counted before it is visible, so that a waiter's snapshot holds it; settled after, so that an idle pool's
-    // results are all visible.
-    engine.settling.Add();
-    CountEnded(engine, worker, outcome);
-    record.Finish();
-    if (record.group != nullptr) record.group->MemberOver(record);
-    engine.settled.Add();
-    if (worker == nullptr) engine.TellIfIdle();
-  });
-  if (record.done == nullptr && record.drop == nullptr && outcome != POOL_FAILED) return;
-  // The callbacks are part of the task: one that waits for it, or for the pool, would wait for itself.
-  Tls& tls = CurrentTls();
-  Frame frame = MakeFrame(engine, worker, &record, tls);
-  const FrameScope scope(tls, frame);
-  const auto drop = [&] {
-    if (record.drop != nullptr) CallOut([&] { record.drop(record.arg, outcome); });
-    LeaveForkedChild(frame);
-  };
-  try {
-    if (outcome == POOL_FAILED) {
-      engine.log.Write(code == POOL_E_EXCEPTION || code == POOL_E_THREADEXIT ? POOL_LOG_WARN : POOL_LOG_DEBUG,
-                       "task \"%s\" failed with code %d: %s", record.name, code,
-                       record.text[0] != 0 ? record.text : StatusText(code));
-    }
-    if (record.done != nullptr) {
-      pool_result_t result;
-      result.struct_size = sizeof(result);
-      record.CopyResult(&result);
-      CallOut([&] { record.done(record.arg, &result); });
-      LeaveForkedChild(frame);
-    }
-  } catch (abi::__forced_unwind&) {
-    drop();
-    throw;
-  }
-  drop();
+  EndPlainUnrun(*sample.engine, nullptr, sample.slot.arg, outcome);
 }
 
 void ExecuteRecord(Entry& self, Worker& worker, bool closing) {
   auto& record = static_cast<TaskRecord&>(self);
   const RecordReference reference(record);
-  if (!record.Claim()) {
+  // One that is held was run elsewhere, and waits for another attempt: what lies here is a tombstone.
+  if (!record.ClaimQueued()) {
     worker.engine().TombstoneTaken();
   } else if (closing) {
-    CancelClaimed(record, &worker, POOL_E_CLOSED);
+    EndUnfinished(record, &worker, POOL_E_CLOSED);
   } else {
     RunClaimed(record, &worker);
   }
 }
 
-void DiscardRecord(Entry& self) {
+void DiscardRecord(Entry& self, int32_t outcome, int32_t code) {
   auto& record = static_cast<TaskRecord&>(self);
   const RecordReference reference(record);
-  if (record.Claim()) {
-    CancelClaimed(record, nullptr, POOL_E_CLOSED);
+  if (record.ClaimQueued()) {
+    if (outcome == POOL_CANCELLED) {
+      EndUnfinished(record, nullptr, code);
+    } else {
+      EndClaimed(record, nullptr, outcome, code);
+    }
   } else {
     record.engine->TombstoneTaken();
   }
@@ -167,7 +106,7 @@ void DiscardRecord(Entry& self) {
 
 bool BuryRecord(Entry& self) {
   auto& record = static_cast<TaskRecord&>(self);
-  if (record.phase() == TaskRecord::kQueued) return false;
+  if (record.IsWaiting()) return false;
   record.Unref();
   return true;
 }
@@ -181,7 +120,7 @@ bool ShouldStop(const Frame& frame) {
   if (frame.engine->idle.Load().has(Census::kStopRunning)) return true;
   const Frame* owner = &frame;
   while (owner->parent != nullptr) owner = owner->parent;
-  return owner->record != nullptr && owner->record->StopAsked();
+  return owner->record != nullptr && owner->record->ShouldStop();
 }
 
 void RunPlain(Worker& worker, Slot slot) {
@@ -197,52 +136,86 @@ void RunPlain(Worker& worker, Slot slot) {
   EndPlain(worker, slot.arg, code);
 }
 
-void CancelPlain(Engine& engine, Worker* worker, void* arg) {
+void EndPlainUnrun(Engine& engine, Worker* worker, void* arg, int32_t outcome) {
   CountNeverStarted(engine);
   const Finally counted([&] {
-    CountEnded(engine, worker, POOL_CANCELLED);
+    CountEnded(engine, worker, outcome, false);
     if (worker == nullptr) engine.TellIfIdle();
   });
   if (engine.options.drop == nullptr) return;
   Tls& tls = CurrentTls();
   Frame frame = MakeFrame(engine, worker, nullptr, tls);
   const FrameScope scope(tls, frame);
-  CallOut([&] { engine.options.drop(arg, POOL_CANCELLED); });
+  CallOut([&] { engine.options.drop(arg, outcome); });
   LeaveForkedChild(frame);
 }
 
 void RunClaimed(TaskRecord& record, Worker* worker) {
   Engine& engine = *record.engine;
-  CountStarted(engine, worker);
+  TaskDetails* details = record.details();
+  if (record.timed) engine.timers.Disarm(record);
   const uint64_t start_ns = NowNs();
-  record.attempts = 1;
-  record.worker = worker != nullptr ? static_cast<int32_t>(worker->index()) : -1;
-  record.wait_ns = start_ns - record.submit_ns;
+  if (details != nullptr && start_ns > details->expire_ns) {
+    EndClaimed(record, worker, POOL_EXPIRED, POOL_E_EXPIRED);
+    return;
+  }
+  uint64_t wait_ns = 0;
+  uint64_t run_ns = 0;
+  if (details == nullptr || details->attempts == 0) {
+    wait_ns = start_ns - record.submit_ns;
+    if (engine.shedder.on() && engine.shedder.ShouldShed(start_ns, wait_ns, !engine.HasTasks())) {
+      EndClaimed(record, worker, POOL_SHED, POOL_E_TIMEOUT);
+      return;
+    }
+    CountStarted(engine, worker);
+    if (details != nullptr && details->cost_bytes != 0) engine.GiveBackBytes(details->cost_bytes);
+  }
+  if (details != nullptr) {
+    if (details->attempts != 0) engine.outside.attempts_again.Add();
+    if (details->attempts++ == 0) details->wait_ns = wait_ns;
+    details->worker = worker != nullptr ? static_cast<int32_t>(worker->index()) : -1;
+    if (details->run_timeout_ns != 0) engine.timers.WatchRun(record, start_ns + details->run_timeout_ns);
+  }
   Tls& tls = CurrentTls();
   Frame frame = MakeFrame(engine, worker, &record, tls);
+  char text[sizeof(pool_result_t::text)];
+  text[0] = 0;
+  const auto over = [&](int32_t code) {
+    run_ns = NowNs() - start_ns;
+    if (details == nullptr) return;
+    if (details->run_timeout_ns != 0) engine.timers.Disarm(record);
+    if (record.overran()) details->flags |= POOL_RESULT_OVERRAN;
+    details->run_ns = run_ns;
+    details->value = frame.value;
+    details->code = code;
+    details->SetText(text);
+  };
+  const bool watched = engine.watch.on() && worker != nullptr;
+  const RunWatch::Named around = watched ? worker->run_watch.Begin(record, start_ns) : RunWatch::Named{};
+  const Finally unwatched([&] {
+    if (watched) worker->run_watch.End(around);
+  });
   int32_t code;
   try {
     FrameScope scope(tls, frame);
-    code = CallRun(engine, frame, record.run, record.arg, record.text, sizeof(record.text));
+    code = CallRun(engine, frame, record.run, record.arg, text, sizeof(text));
   } catch (abi::__forced_unwind&) {
-    record.run_ns = NowNs() - start_ns;
-    record.value = frame.value;
-    Settle(record, worker, POOL_FAILED, POOL_E_THREADEXIT);
+    over(POOL_E_THREADEXIT);
+    Settle(record, worker, POOL_FAILED, POOL_E_THREADEXIT, true);
     throw;
   }
-  record.run_ns = NowNs() - start_ns;
-  record.value = frame.value;
+  over(code);
   if (worker != nullptr) {
-    worker->wait_histogram.Record(record.wait_ns);
-    worker->run_histogram.Record(record.run_ns);
+    if (details == nullptr || details->attempts == 1) worker->wait_histogram.Record(wait_ns);
+    worker->run_histogram.Record(run_ns);
   }
-  Settle(record, worker, code == 0 ? POOL_DONE : POOL_FAILED, code);
+  if (details != nullptr && RunsAgain(record, worker, code)) return;
+  Settle(record, worker, code == 0 ? POOL_DONE : POOL_FAILED, code, true);
 }
 
-void CancelClaimed(TaskRecord& record, Worker* worker, int32_t code) {
-  CountNeverStarted(*record.engine);
-  record.wait_ns = NowNs() - record.submit_ns;
-  Settle(record, worker, POOL_CANCELLED, code);
+int32_t PriorityOf(const Slot& slot) {
+  if (!IsEntry(slot) || IsFork(slot) || EntryOf(slot).kind != &kRecordKind) return 0;
+  return static_cast<TaskRecord&>(EntryOf(slot)).priority;
 }
 
 void BindRecord(TaskRecord& record) {
@@ -255,11 +228,11 @@ Entry* MakeSample(Engine& engine, Slot slot) {
 
 void DropSample(Entry& sample) { Delete(&static_cast<Sample&>(sample)); }
 
-void DiscardSlot(Engine& engine, Slot slot) {
+void DiscardSlot(Engine& engine, Slot slot, int32_t outcome, int32_t code) {
   if (IsEntry(slot)) {
-    EntryOf(slot).kind->discard(EntryOf(slot));
+    EntryOf(slot).kind->discard(EntryOf(slot), outcome, code);
   } else {
-    CancelPlain(engine, nullptr, slot.arg);
+    EndPlainUnrun(engine, nullptr, slot.arg, outcome);
   }
 }
 

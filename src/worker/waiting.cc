@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "park/event.h"
 #include "task/group.h"
+#include "task/task_details.h"
 #include "worker/engine.h"
 #include "worker/frame.h"
 #include "worker/run_task.h"
@@ -23,30 +24,34 @@ constexpr uint64_t kHeadStartNs = 10'000'000;
 // What the running code is part of: around it on this thread, or the parent of a stolen child on another.
 const Frame* Around(const Frame& frame) { return frame.parent != nullptr ? frame.parent : frame.outer; }
 
+// A task of the same key can only run after the one that runs.
+bool IsBehind(const TaskRecord& record, const TaskRecord& running) {
+  const TaskDetails* details = record.details();
+  const TaskDetails* others = running.details();
+  return details != nullptr && others != nullptr && details->key != 0 && details->key == others->key &&
+         record.engine == running.engine;
+}
+
 bool RunsInside(const Tls& tls, const TaskRecord& record) {
   for (const Frame* frame = InnermostFrame(tls); frame != nullptr; frame = Around(*frame)) {
-    if (frame->record == &record) return true;
+    if (frame->record == &record || (frame->record != nullptr && IsBehind(record, *frame->record))) return true;
   }
   return false;
 }
 
 bool RunsInside(const Tls& tls, const Group& group) {
   for (const Frame* frame = InnermostFrame(tls); frame != nullptr; frame = Around(*frame)) {
-    if (frame->record != nullptr && frame->record->group == &group) return true;
+    const TaskDetails* details = frame->record != nullptr ? frame->record->details() : nullptr;
+    if (details != nullptr && details->group == &group) return true;
   }
   return false;
-}
-
-// Small stacks keep a quarter.
-bool HasStack(const Worker* worker) {
-  if (worker == nullptr) return true;
-  return StackLeft() > std::min(kStackReserveBytes, worker->engine().options.thread.stack_bytes / 4);
 }
 
 // Runs record on this thread if nobody has started it.
 void TryRunHere(TaskRecord& record, Worker* worker, bool help) {
   const bool ours = worker != nullptr && &worker->engine() == record.engine;
-  if ((!ours && !help) || record.phase() != TaskRecord::kQueued || !HasStack(worker) || !record.Claim()) return;
+  // What is held is not for us to start: its time has not come, or its turn.
+  if ((!ours && !help) || !record.IsWaiting() || !HasStack(worker) || !record.ClaimQueued()) return;
   record.engine->AddTombstones(1);
   RunClaimed(record, ours ? worker : nullptr);
 }
@@ -58,6 +63,12 @@ Status FailDeadlock() {
 Status FailTimeout() { return FailConst(POOL_E_TIMEOUT, "the time is over; what is waited for goes on"); }
 
 }  // namespace
+
+bool HasStack(const Worker* worker) {
+  if (worker == nullptr) return true;
+  // Small stacks keep a quarter.
+  return StackLeft() > std::min(kStackReserveBytes, worker->engine().options.thread.stack_bytes / 4);
+}
 
 Worker* CurrentWorker(Tls& tls) {
   (void)CurrentLine(tls);  // forgets the parent's in a forked child
@@ -152,7 +163,7 @@ Status WaitGroup(Group& group, uint64_t deadline_ns) {
     if (group.Empty()) return POOL_OK;
     if (deadline_ns != kNever && NowNs() >= deadline_ns) return FailTimeout();
     if (!ours || !HasStack(worker)) break;
-    TaskRecord* member = group.ClaimOne();
+    TaskRecord* member = group.members().ClaimOne(false, nullptr);
     if (member == nullptr) break;
     const RecordReference reference(*member);
     worker->engine().AddTombstones(1);

@@ -25,6 +25,9 @@ struct Tls;
 // The worker this thread is, if it runs a task in this process, or nullptr: a forked child of a worker is none.
 [[nodiscard]] Worker* CurrentWorker(Tls& tls);
 
+// Enough is left of the calling worker's stack to run another task here; nullptr: no worker, always.
+[[nodiscard]] bool HasStack(const Worker* worker);
+
 // While it lives, the calling worker, of whatever pool, is about to sleep inside a task and another may be up in its place.
 class BlockedScope {
  public:

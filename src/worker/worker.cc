@@ -26,7 +26,7 @@ Worker::Worker(Engine& engine, uint32_t index)
     : engine_(engine),
       index_(index),
       idle_(engine.idle),
-      plain_submits_(!engine.exact_limit),
+      plain_submits_(!engine.exact_limit && engine.own_queues),
       random_(index + 1), quiet_(engine.quiet, engine.idle) {}
 
 void Worker::ThreadMain(void* memory) {
@@ -39,6 +39,7 @@ void Worker::ThreadMain(void* memory) {
   (void)CurrentLine(tls);
   tls.worker = &worker;
   worker.tls_ = &tls;
+  worker.tid_.store(CurrentTid(), kRelaxed);
   worker.frame_ = Frame{.engine = &worker.engine_,
                         .worker = &worker,
                         .record = nullptr,
@@ -132,6 +133,7 @@ void Worker::Loop() {
   };
   const bool may_work = Calm() || with_slot_safe([&] { return Attend(); });
   if (!may_work && !TakeFork(&slot)) [[unlikely]] return false;
+  if (lanes_press_) [[unlikely]] PreferLanes(&slot);
   if (searching_) [[unlikely]] with_slot_safe([&] { BeginWork(); });
   if (simple_ && !IsEntry(slot)) [[likely]] {
     RunSimple(slot);
@@ -139,6 +141,15 @@ void Worker::Loop() {
     Execute(slot);
   }
   return true;
+}
+
+// slot was just taken, and something waits in a lane: if that goes first, slot goes back.
+void Worker::PreferLanes(Slot* slot) {
+  // A parent waits for a fork, and what comes from a lane is not to be put back there.
+  Slot first;
+  if (IsFork(*slot) || PriorityOf(*slot) != 0 || !engine_.dispatcher.TakeFromLanes(&first, true, lane_turn_)) return;
+  if (!deque_.TryPush(*slot)) MoveOut(*slot);
+  *slot = first;
 }
 
 // slot was just taken, and the worker may not work. A fork among its tasks it runs all the same: the parent runs
@@ -159,6 +170,7 @@ bool Worker::Attend() {
   closing_ = census.has(Census::kCancelQueued);
   const bool may_work = !census.has(Census::kPaused) && !census.HasSurplus();
   // 0 is no census: what is not calm is looked at before every task.
+  // Lanes: the same pattern as for hooks, below.
   const bool calm = may_work && !closing_ && !census.has(Census::kStartFailed);
   calm_.store(calm ? census.word() : 0, kRelaxed);
   const EngineOptions& options = engine_.options;
@@ -166,6 +178,9 @@ bool Worker::Attend() {
   // calm_ before the epoch; partner: the fence between a change of hooks and Disturb. Either we see the
   // change, or Disturb's 0 comes after our store.
   FullFence();
+  // The same for a task in a lane; partner: the fence between its push and Disturb.
+  lanes_press_ = engine_.dispatcher.LanesPress();
+  if (lanes_press_) calm_.store(0, kRelaxed);
   const uint64_t epoch = engine_.hooks.epoch();
   // What a closing worker still takes is cancelled, not run, so no start is owed.
   if (epoch != hooks_epoch_ && !closing_) {
@@ -256,8 +271,7 @@ bool Worker::Expired() {
 
 void Worker::MoveOut(Slot slot) {
   // Without memory for the queue it is run here: late, but not lost.
-  const auto result = engine_.dispatcher.Push(&slot, 1, index_, Admission::kExempt, false);
-  if (result.accepted == 0) Execute(slot);
+  if (!engine_.dispatcher.PutBack(slot, index_, PriorityOf(slot))) Execute(slot);
 }
 
 void Worker::End(bool unwound) {
@@ -321,7 +335,19 @@ void Worker::Spill(Admission admission) {
   if (!quiet_.Fence() && idle_.Load().NeedsHelp()) Help();
 }
 
+Status Worker::SubmitShared(Slot slot, Admission admission, int32_t priority) {
+  if (engine_.idle.Load().has(Census::kRefuseAll)) [[unlikely]] {
+    return FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks");
+  }
+  const auto result = engine_.dispatcher.Push(&slot, 1, index_, admission, true, priority);
+  if (result.accepted == 0) return result.status;
+  // As below.
+  if (!quiet_.Fence() && engine_.idle.Load().NeedsHelp()) engine_.workers.Help();
+  return POOL_OK;
+}
+
 Status Worker::Submit(Slot slot, Admission admission) {
+  if (!engine_.own_queues) return SubmitShared(slot, admission, 0);
   const Census census = engine_.idle.Load();
   if (census.has(Census::kRefuseAll)) [[unlikely]] {
     return FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks");
@@ -358,7 +384,7 @@ void Worker::Execute(Slot slot) {
     Entry& entry = EntryOf(slot);
     entry.kind->execute(entry, *this, closing_);
   } else if (closing_) {
-    CancelPlain(engine_, this, slot.arg);
+    EndPlainUnrun(engine_, this, slot.arg, POOL_CANCELLED);
   } else {
     RunPlain(*this, slot);
   }

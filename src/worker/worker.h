@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "base/thread_line.h"
+#include "dispatch/lanes.h"
 #include "park/idle_set.h"
 #include "park/quiet.h"
 #include "queue/work_deque.h"
@@ -18,6 +19,7 @@
 #include "task/entry.h"
 #include "worker/frame.h"
 #include "worker/hooks.h"
+#include "worker/watch.h"
 
 namespace workpool {
 
@@ -38,6 +40,7 @@ class alignas(kCacheLine) Worker {
   const Deque& deque() const { return deque_; }
   Tls& tls() { return *tls_; }
   Frame& frame() { return frame_; }
+  int32_t tid() const { return tid_.load(kRelaxed); }
   bool busy() const { return busy_.load(kRelaxed); }
 
   // Queues a child of the running task here if nothing is special. False: nothing happened, use Submit.
@@ -52,6 +55,8 @@ class alignas(kCacheLine) Worker {
   }
   // Queues a child of the running task here, or in an injection queue if there is no room. FULL, CLOSED, NOMEM.
   [[nodiscard]] Status Submit(Slot slot, Admission admission);
+  // The same, but for everybody.
+  [[nodiscard]] Status SubmitShared(Slot slot, Admission admission, int32_t priority);
   // Queues what the statistics do not count (a fork, a helper of a loop). False: no room.
   [[nodiscard]] bool TryPush(Slot slot);
   // The newest of its own tasks.
@@ -68,6 +73,7 @@ class alignas(kCacheLine) Worker {
   WorkerCounters counters;
   Histogram wait_histogram;
   Histogram run_histogram;
+  RunWatch run_watch;
   bool in_use = false;  // under WorkerSet's lock: a thread has this slot
 
  private:
@@ -90,6 +96,7 @@ class alignas(kCacheLine) Worker {
   [[nodiscard]] bool FindTaskFairly(Slot* out);
   [[nodiscard]] bool TakeBatch(Slot* out);
   [[nodiscard]] bool TakeOne(Slot* out);
+  bool GaveRoom();
   [[nodiscard]] bool Search(Slot* out);
   [[nodiscard]] bool StealRound(Slot* out);
   [[nodiscard]] bool GoIdle();
@@ -97,6 +104,7 @@ class alignas(kCacheLine) Worker {
   void BeginWork();
   [[nodiscard]] bool Expired();
   [[nodiscard]] bool TakeFork(Slot* slot);
+  void PreferLanes(Slot* slot);
   void MoveOut(Slot slot);
   void End(bool unwound);
   void EndByUnwind();
@@ -105,7 +113,7 @@ class alignas(kCacheLine) Worker {
   Engine& engine_;
   const uint32_t index_;
   const IdleSet& idle_;
-  const bool plain_submits_;  // no exact queue limit
+  const bool plain_submits_;  // no exact queue limit, and no order for all
   // ---- owner only
   Tls* tls_ = nullptr;
   Frame frame_{};          // what plain tasks, which never run nested, see as their context
@@ -119,11 +127,14 @@ class alignas(kCacheLine) Worker {
   uint32_t until_fair_ = kFairnessPeriod;  // takes of its own newest tasks
   bool fair_to_own_ = false;               // the last fair take was from an injection queue
   uint32_t turn_ = 0;      // the injection queue whose turn it is
+  bool lanes_press_ = false;   // a task in a lane may go before its own
+  LaneTurn lane_turn_;
   uint64_t hooks_epoch_ = 0;
   Hooks::Started hooks_started_;
   // ---- atomic
   Atomic<uint64_t> calm_{0};  // a census at which nothing is to be done; 0: look
   Atomic<bool> busy_{false};
+  Atomic<int32_t> tid_{0};    // of its thread
 
  public:
   IdleSet::Parker parker;

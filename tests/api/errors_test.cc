@@ -223,7 +223,7 @@ TEST_CASE("every null, out-of-range or unknown argument is INVALID with a text t
        [&] { return pool_submit_many(pool, DoNothing, nullptr, 1, nullptr); }},
       {"pool_submit_task", "task", [&] { return pool_submit_task(pool, nullptr, nullptr); }},
       {"pool_submit_task", "run", submit_with([](pool_task_t& t) { t.run = nullptr; })},
-      {"pool_submit_task", "on_full", submit_with([](pool_task_t& t) { t.on_full = 3; })},
+      {"pool_submit_task", "on_full", submit_with([](pool_task_t& t) { t.on_full = 6; })},
       {"pool_submit_task", "on_full", submit_with([](pool_task_t& t) { t.on_full = -1; })},
       {"pool_submit_task", "submit_timeout_ns",
        submit_with([](pool_task_t& t) { t.submit_timeout_ns = -2; })},
@@ -385,7 +385,7 @@ TEST_CASE("options out of range are refused with function, field, value, limit a
       {"workers_limit", "4097", [](pool_options_t& o) { o.workers_limit = 4'097; }},
       {"keep_alive_ns", "-2", [](pool_options_t& o) { o.keep_alive_ns = -2; }},
       {"submit_timeout_ns", "-2", [](pool_options_t& o) { o.submit_timeout_ns = -2; }},
-      {"on_full", "3", [](pool_options_t& o) { o.on_full = 3; }},
+      {"on_full", "6", [](pool_options_t& o) { o.on_full = 6; }},
       {"on_full", "-1", [](pool_options_t& o) { o.on_full = -1; }},
       {"prestart", "5",
        [](pool_options_t& o) {

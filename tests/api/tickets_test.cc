@@ -31,7 +31,7 @@ TEST_CASE("a result has every field filled in", "[tickets]") {
   CHECK(result.attempts == 1);
   CHECK(result.worker == worker);
   CHECK(result.worker >= 0);
-  CHECK(result.reserved == 0);
+  CHECK(result.flags == 0);
   CHECK(result.ticket == ticket);
   CHECK(result.value == UINT64_MAX - 5);
   CHECK(result.wait_ns >= 10'000'000);
@@ -91,7 +91,7 @@ TEST_CASE("a task's return value becomes outcome and code", "[tickets]") {
                       {INT32_MIN, POOL_FAILED, INT32_MIN},
                       {-1, POOL_FAILED, -1},
                       {-999, POOL_FAILED, -999},
-                      {1, POOL_FAILED, POOL_E_INVALID},
+                      {POOL_RETRY, POOL_FAILED, POOL_RETRY},
                       {2, POOL_FAILED, POOL_E_INVALID},
                       {INT32_MAX, POOL_FAILED, POOL_E_INVALID}};
   ScopedPool pool(1);
@@ -103,9 +103,10 @@ TEST_CASE("a task's return value becomes outcome and code", "[tickets]") {
     CHECK(result.outcome == row.outcome);
     CHECK(result.code == row.code);
     // What no task may return would be lost otherwise.
-    const std::string said = row.returned > 0 ? "returned " + std::to_string(row.returned) + ";" : "";
+    const bool foreign = row.returned > POOL_RETRY;
+    const std::string said = foreign ? "returned " + std::to_string(row.returned) + ";" : "";
     CHECK(std::string(result.text).find(said) != std::string::npos);
-    CHECK((result.text[0] != 0) == (row.returned > 0));
+    CHECK((result.text[0] != 0) == foreign);
     CHECK(tally.drop_outcome == row.outcome);
     CHECK(tally.done_code == row.code);
     CHECK(pool_ticket_release(ticket) == POOL_OK);

@@ -73,6 +73,8 @@ ThreadHandle CurrentThread() { return g_scheduler.Handle(); }
 void SetThreadName(const char*) {}
 int32_t CurrentTid() { return g_scheduler.Tid(); }
 bool ThreadAlive(int32_t tid) { return g_scheduler.IsAlive(tid); }
+uint64_t ThreadCpuNs(int32_t) { return 0; }
+int32_t ThreadState(int32_t) { return 0; }
 void YieldThread() { model::SpinPause(); }
 
 void SleepNs(uint64_t ns) {

@@ -13,7 +13,7 @@ namespace {
 
 // ---- records -----------------------------------------------------------------------------------
 
-TaskRecord* MakeRecord() { return New<TaskRecord>(); }
+TaskRecord* MakeRecord() { return TaskRecord::Make(true); }
 
 MODEL_TEST("H10: of a worker and two cancellers one claims the task", .preemptions = 2,
            .spurious = 1) {
@@ -61,7 +61,7 @@ void FinishAgainst(uint64_t timeout_ns) {
     record->Unref();
   });
   Thread other([&] {
-    record->AskStop();
+    (void)record->AskStop();
     if (record->phase() == TaskRecord::kOver) MODEL_CHECK(result.Read() == 1);
   });
   if (record->Await(timeout_ns == kNever ? kNever : NowNs() + timeout_ns)) {
@@ -122,9 +122,9 @@ MODEL_TEST("the last of three references deletes a record, after all uses", .pre
 void RunMember(TaskRecord& member, Plain<int>& result, int32_t code) {
   if (member.Claim()) {
     result.Write(1);
-    member.outcome = code == 0 ? POOL_DONE : POOL_FAILED;
-    member.code = code;
-    member.group->MemberOver(member);
+    member.details()->outcome = code == 0 ? POOL_DONE : POOL_FAILED;
+    member.details()->code = code;
+    member.details()->group->MemberOver(member);
     member.Finish();
   }
   member.Unref();
@@ -138,7 +138,7 @@ MODEL_TEST("a group's wait ends when two members are over, and sees what they di
   for (TaskRecord*& member : members) {
     member = MakeRecord();
     MODEL_CHECK(group->Add(*member));
-    MODEL_CHECK(group->Offer(*member));
+    MODEL_CHECK(group->members().Offer(member->details()->in_group));
   }
   Thread one([&] { RunMember(*members[0], results[0], 0); });
   Thread two([&] { RunMember(*members[1], results[1], -1000); });
@@ -169,9 +169,9 @@ MODEL_TEST("a waiter that runs a group's members and a worker run each exactly o
   Plain<int> result;
   TaskRecord* member = MakeRecord();
   MODEL_CHECK(group->Add(*member));
-  MODEL_CHECK(group->Offer(*member));
+  MODEL_CHECK(group->members().Offer(member->details()->in_group));
   Thread worker([&] { RunMember(*member, result, 0); });
-  if (TaskRecord* claimed = group->ClaimOne()) {
+  if (TaskRecord* claimed = group->members().ClaimOne(false, nullptr)) {
     result.Write(1);
     group->MemberOver(*claimed);
     claimed->Finish();
@@ -189,7 +189,7 @@ int32_t NoRun(void*, pool_ctx_t*) { return 0; }
 
 // Two submitters, one by the short way, and a taker: each task once, with what was written before.
 void PushAndTake(uint64_t limit, uint32_t queues) {
-  Dispatcher dispatcher(limit, queues);
+  Dispatcher dispatcher({.queue_limit = limit, .queues = queues, .exact = limit <= kQueueLimitExactMax});
   MODEL_CHECK(dispatcher.Allocate());
   Plain<int> payload[2];
   int accepted = 0;
@@ -233,7 +233,7 @@ MODEL_TEST("a task queued in one of two queues is taken once, whole", .preemptio
 MODEL_TEST("a limit of one admits one task at a time", .preemptions = 2) { PushAndTake(1, 1); }
 
 MODEL_TEST("a queue's counts never show more taken than pushed", .preemptions = 2) {
-  Dispatcher dispatcher(POOL_UNLIMITED, 1);
+  Dispatcher dispatcher({});
   MODEL_CHECK(dispatcher.Allocate());
   Atomic<int> started{0};
   Thread worker([&] {

@@ -14,7 +14,8 @@ constexpr uint32_t kQueues = 4;
 constexpr uint64_t kCreditLimit = 5000;  // above what is exact
 
 std::unique_ptr<Dispatcher> Make(uint64_t queue_limit, uint32_t queues = kQueues) {
-  auto dispatcher = std::make_unique<Dispatcher>(queue_limit, queues);
+  auto dispatcher = std::make_unique<Dispatcher>(Dispatcher::Options{
+      .queue_limit = queue_limit, .queues = queues, .exact = queue_limit <= kQueueLimitExactMax});
   REQUIRE(dispatcher->Allocate());
   return dispatcher;
 }

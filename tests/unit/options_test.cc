@@ -21,9 +21,9 @@ TEST_CASE("options that are all 0 become the documented defaults", "[pool]") {
   CHECK(out.engine.workers_max == std::max(ProcessCpus(), 2u));
   CHECK(out.engine.workers_limit == POOL_WORKERS_MAX);
   CHECK(out.engine.keep_alive_ns == 1'000'000'000);
-  CHECK(out.engine.queue_limit == 1'048'576);
-  CHECK(out.engine.queues >= 1);
-  CHECK((out.engine.queues & (out.engine.queues - 1)) == 0);
+  CHECK(out.engine.dispatch.queue_limit == 1'048'576);
+  CHECK(out.engine.dispatch.queues >= 1);
+  CHECK((out.engine.dispatch.queues & (out.engine.dispatch.queues - 1)) == 0);
   CHECK(out.engine.drop == nullptr);
   CHECK_FALSE(out.engine.terminate_on_exception);
   CHECK(out.engine.thread.stack_bytes == 1'048'576);
@@ -39,7 +39,7 @@ TEST_CASE("options that are all 0 become the documented defaults", "[pool]") {
 TEST_CASE("pool_options_init fills in what means the default", "[pool]") {
   PoolOptions out;
   CHECK(CheckOptions(Defaults(), &out) == POOL_OK);
-  CHECK(out.engine.queue_limit == 1'048'576);
+  CHECK(out.engine.dispatch.queue_limit == 1'048'576);
   CHECK(std::string(out.engine.name) == "pool");
 }
 
@@ -70,7 +70,7 @@ TEST_CASE("options that are given are kept exactly", "[pool]") {
   CHECK(out.engine.workers_max == 3);
   CHECK(out.engine.workers_limit == 5);
   CHECK(out.engine.keep_alive_ns == 7);
-  CHECK(out.engine.queue_limit == 11);
+  CHECK(out.engine.dispatch.queue_limit == 11);
   CHECK(out.submit_timeout_ns == 13);
   CHECK(out.on_full == POOL_ON_FULL_BLOCK);
   CHECK(out.prestart == 1);
@@ -150,7 +150,7 @@ TEST_CASE("a value just outside its range is refused, with field, value and reme
        "-9223372036854775808"},
       {[](pool_options_t& in) { in.submit_timeout_ns = -2; }, "submit_timeout_ns", "-2"},
       {[](pool_options_t& in) { in.on_full = -1; }, "on_full", "-1"},
-      {[](pool_options_t& in) { in.on_full = 3; }, "on_full", "3"},
+      {[](pool_options_t& in) { in.on_full = 6; }, "on_full", "6"},
       {[](pool_options_t& in) { in.workers_max = 3, in.prestart = 4; }, "prestart", "4"},
       {[](pool_options_t& in) { in.on_exception = -1; }, "on_exception", "-1"},
       {[](pool_options_t& in) { in.on_exception = 2; }, "on_exception", "2"},
@@ -193,7 +193,7 @@ TEST_CASE("on_full is checked, and 0 becomes what the caller falls back to", "[p
   CHECK(out == POOL_ON_FULL_BLOCK);
   CHECK(CheckOnFull(POOL_ON_FULL_REJECT, "f", POOL_ON_FULL_BLOCK, &out) == POOL_OK);
   CHECK(out == POOL_ON_FULL_REJECT);
-  for (int32_t bad : {-1, 3, INT32_MIN, INT32_MAX}) {
+  for (int32_t bad : {-1, 6, INT32_MIN, INT32_MAX}) {
     CHECK(CheckOnFull(bad, "f", POOL_ON_FULL_BLOCK, &out) == POOL_E_INVALID);
   }
 }

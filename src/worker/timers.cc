@@ -1,0 +1,231 @@
+#include "worker/timers.h"
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "task/task_details.h"
+#include "worker/call_out.h"
+#include "worker/engine.h"
+#include "worker/moving.h"
+#include "worker/settle.h"
+
+namespace workpool {
+namespace {
+
+void TellWatermarks(Engine& engine) {
+  bool above = false;
+  if (!engine.watermarks.on() || !engine.watermarks.Take(&above)) return;
+  CallOut([&] {
+    engine.options.watermark(engine.options.watermark_user, engine.handle, above ? 1 : 0,
+                             engine.dispatcher.limit().waiting());
+  });
+}
+
+TaskRecord& RecordOf(Timer& timer) { return static_cast<TaskRecord&>(timer); }
+
+}  // namespace
+
+Timers::~Timers() { Delete(wheel_); }
+
+Status Timers::Start() {
+  // acquire: pairs with the release below; who sees it started sees the wheel and the service.
+  if (started_.load(kAcquire)) return POOL_OK;
+  MutexLock lock(mu_);
+  if (started_.load(kRelaxed)) return POOL_OK;
+  if (wheel_ == nullptr) wheel_ = New<TimerWheel>(NowNs());
+  service_ = Service::OfProcess();
+  if (wheel_ == nullptr || service_ == nullptr) return POOL_E_NOMEM;
+  client_.call = &Turn;
+  client_.owner = this;
+  const Status status = service_->Add(client_);
+  if (status != POOL_OK) return status;
+  started_.store(true, kRelease);
+  if (engine_.watch.on()) {
+    watch_ns_ = NowNs() + engine_.watch.period_ns();
+    Tell(Earlier());
+  }
+  return POOL_OK;
+}
+
+uint64_t Timers::Earlier() {
+  const uint64_t next_ns = std::min({wheel_->NextNs(), look_ns_, watch_ns_});
+  if (next_ns >= earliest_ns_) return kNever;
+  earliest_ns_ = next_ns;
+  return next_ns;
+}
+
+void Timers::Tell(uint64_t due_ns) {
+  if (due_ns != kNever) service_->CallAt(client_, due_ns);
+}
+
+void Timers::Arm(TaskRecord& record, TimerRole role, uint64_t due_ns) {
+  record.timer_role = role;
+  wheel_->Add(record, std::min(due_ns, kNever - 1));
+}
+
+bool Timers::Hold(TaskRecord& record, uint64_t start_ns, bool another_period) {
+  const TaskDetails* details = record.details();
+  const uint64_t expire_ns = details != nullptr ? details->expire_ns : kNever;
+  const uint64_t due_ns = std::min(start_ns, expire_ns);
+  uint64_t tell_ns;
+  {
+    MutexLock lock(mu_);
+    if (closed_ || (periods_over_ && another_period)) return false;
+    // Claimed meanwhile: whoever did has looked for its timer, or will do so after this.
+    if (!record.IsWaiting()) {
+      record.Unref();
+      return true;
+    }
+    // Its submitter came late with WatchWait, after it had run.
+    if (wheel_->Remove(record)) record.Unref();
+    Arm(record, expire_ns < start_ns ? TimerRole::kExpire : TimerRole::kStart, due_ns);
+    tell_ns = Earlier();
+  }
+  Tell(tell_ns);
+  return true;
+}
+
+void Timers::WatchWait(TaskRecord& record, uint64_t due_ns) {
+  uint64_t tell_ns;
+  {
+    MutexLock lock(mu_);
+    if (!record.IsWaiting() || record.armed()) return;  // as in Hold
+    record.Ref();
+    Arm(record, TimerRole::kExpire, due_ns);
+    tell_ns = Earlier();
+  }
+  Tell(tell_ns);
+}
+
+void Timers::WatchRun(TaskRecord& record, uint64_t due_ns) {
+  uint64_t tell_ns;
+  {
+    MutexLock lock(mu_);
+    record.Ref();
+    Arm(record, TimerRole::kOverrun, due_ns);
+    tell_ns = Earlier();
+  }
+  Tell(tell_ns);
+}
+
+void Timers::Disarm(TaskRecord& record) {
+  {
+    MutexLock lock(mu_);
+    if (!wheel_->Remove(record)) return;
+  }
+  record.Unref();
+}
+
+void Timers::LookAtQueuesAt(uint64_t due_ns) {
+  uint64_t tell_ns;
+  {
+    MutexLock lock(mu_);
+    look_ns_ = std::min(look_ns_, due_ns);
+    tell_ns = Earlier();
+  }
+  Tell(tell_ns);
+}
+
+uint64_t Timers::Turn(void* memory) {
+  auto& timers = *static_cast<Timers*>(memory);
+  Engine& engine = timers.engine_;
+  // User code that runs here may give the pool up.
+  if (!engine.try_ref(engine)) return kNever;
+  struct Reference {
+    Engine& engine;
+    ~Reference() { engine.unref(engine); }
+  } reference{engine};
+  for (;;) {
+    TaskRecord* record = nullptr;
+    TimerRole role = TimerRole::kStart;
+    bool look = false;
+    bool watch = false;
+    {
+      MutexLock lock(timers.mu_);
+      const uint64_t now_ns = NowNs();
+      if (timers.look_ns_ <= now_ns) {
+        timers.look_ns_ = kNever;
+        look = true;
+      } else if (timers.watch_ns_ <= now_ns) {
+        timers.watch_ns_ = now_ns + engine.watch.period_ns();
+        watch = true;
+      } else if (Timer* timer = timers.wheel_->TakeDue(now_ns)) {
+        record = &RecordOf(*timer);
+        role = record->timer_role;
+        // Under the lock: when the worker has disarmed the timer, it is too late for this attempt.
+        if (role == TimerRole::kOverrun) record->Overrun();
+      } else {
+        timers.earliest_ns_ = std::min({timers.wheel_->NextNs(), timers.look_ns_, timers.watch_ns_});
+        return timers.earliest_ns_;
+      }
+    }
+    if (look) {
+      TellWatermarks(engine);
+      LookAtQueues(engine);
+    } else if (watch) {
+      engine.watch.Look();
+    } else {
+      timers.Act(*record, role);
+    }
+  }
+}
+
+void Timers::Act(TaskRecord& record, TimerRole role) {
+  switch (role) {
+    case TimerRole::kStart:
+      MoveOn(engine_, record);
+      return;
+    case TimerRole::kExpire: {
+      const RecordReference reference(record);
+      bool was_held = false;
+      if (!record.Claim(&was_held)) return;
+      engine_.ClaimedElsewhere(was_held);
+      EndClaimed(record, nullptr, POOL_EXPIRED, POOL_E_EXPIRED);
+      return;
+    }
+    case TimerRole::kOverrun:
+      record.Unref();
+      return;
+  }
+}
+
+void Timers::Settle(Close what) {
+  Timer* doomed = nullptr;
+  {
+    MutexLock lock(mu_);
+    periods_over_ = true;
+    if (what == Close::kAll) closed_ = true;
+    if (wheel_ == nullptr) return;
+    Timer* kept = nullptr;
+    while (Timer* timer = wheel_->TakeAny()) {
+      const TaskRecord& record = RecordOf(*timer);
+      const TaskDetails* details = record.details();
+      const bool period = details != nullptr && details->period_ns != 0;
+      const bool ends = record.held() && (what == Close::kAll || period);
+      Timer*& list = ends ? doomed : kept;
+      timer->next = list;
+      list = timer;
+    }
+    while (kept != nullptr) {
+      Timer& timer = *kept;
+      kept = timer.next;
+      wheel_->Add(timer, timer.due_ns);
+    }
+  }
+  while (doomed != nullptr) {
+    TaskRecord& record = RecordOf(*doomed);
+    doomed = doomed->next;
+    const RecordReference reference(record);
+    bool was_held = false;
+    if (!record.Claim(&was_held)) continue;
+    engine_.ClaimedElsewhere(was_held);
+    EndUnfinished(record, nullptr, POOL_E_CLOSED);
+  }
+}
+
+void Timers::Stop(bool wait) {
+  if (started_.load(kAcquire)) service_->Remove(client_, wait);
+}
+
+}  // namespace workpool
