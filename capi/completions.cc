@@ -25,8 +25,12 @@ Status Poll(CompletionQueue& queue, unsigned char* out, uint32_t elem_size, uint
     pool_completion_t batch[kBatch];
     uint32_t count = 0;
     const uint32_t wanted = cap - *n < kBatch ? cap - *n : kBatch;
-    // Only the first is waited for.
-    const Status status = queue.Poll(batch, wanted, *n == 0 ? deadline_ns : 0, &count);
+    Status status = queue.Poll(batch, wanted, 0, &count);
+    // Only the first is waited for; in a task, with another worker up in its place.
+    if (*n == 0 && status == POOL_E_TIMEOUT && (deadline_ns == kNever || NowNs() < deadline_ns)) {
+      const BlockedScope blocked(CurrentWorker(CurrentTls()));
+      status = queue.Poll(batch, wanted, deadline_ns, &count);
+    }
     for (uint32_t i = 0; i < count; ++i) {
       CopyOut(batch[i], reinterpret_cast<pool_completion_t*>(out + size_t{*n + i} * elem_size), elem_size);
     }
@@ -95,7 +99,19 @@ pool_status_t pool_cq_detach(pool_cq_t cq) {
 pool_status_t pool_cq_release(pool_cq_t cq) {
   return Guard(__func__, [&]() -> Status {
     Handles* handles = EnsureHandles();
-    return handles == nullptr ? POOL_E_NOMEM : GiveBackHandle(handles->completions, cq);
+    if (handles == nullptr) return POOL_E_NOMEM;
+    HandleTable& table = handles->completions;
+    if (table.Inherited(cq)) return table.DropInherited(cq);
+    void* object = nullptr;
+    Status status = table.Acquire(cq, &object);
+    if (status != POOL_OK) return status;
+    status = table.Remove(cq);
+    if (status == POOL_OK) {
+      static_cast<CompletionQueue*>(object)->EndHandle();
+      table.Release(cq);  // the table's
+    }
+    table.Release(cq);
+    return status;
   });
 }
 

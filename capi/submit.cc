@@ -55,6 +55,7 @@ Status SubmitPlain(pool_t handle, Slot slot) {
 
 // Makes and queues the record of one task; *ticket receives a handle if asked for.
 Status SubmitOne(Handles& handles, Pool& pool, const pool_task_t& task, pool_ticket_t* ticket) {
+  if (ticket == nullptr && pool.IsPlain(task)) return pool.SubmitPlainTask(task);
   const OptionalHeld<Group> group(handles.groups, task.group);
   if (group.status() != POOL_OK) return group.status();
   const OptionalHeld<Token> token(handles.tokens, task.token);

@@ -1,14 +1,21 @@
 // Tokens: one request to stop for many tasks.
+#include "base/finally.h"
 #include "capi/guard.h"
 
 namespace workpool {
 namespace {
 
-// A task under the token that waits, claimed: its pool lives as long as it is held, or it is gone, and the task with it.
-void EndMember(TaskRecord& record, bool was_held, int32_t reason) {
-  Held<Pool> pool(CurrentHandles()->pools, record.details()->pool);
-  if (pool.status() != POOL_OK) return;
-  record.engine->ClaimedElsewhere(was_held);
+// A task under the token that waits has a pool, which lives on from here, also if its handle has ended.
+bool TakeMember(TaskRecord& record) { return record.engine->try_ref(*record.engine); }
+
+void EndMember(TaskRecord& record, int32_t reason) {
+  Engine& engine = *record.engine;
+  // A destroy of the pool returns when this is over.
+  const Held<Pool> pool(CurrentHandles()->pools, record.details()->pool);
+  const Finally over([&] { engine.unref(engine); });
+  bool was_held = false;
+  if (!record.Claim(&was_held)) return;
+  engine.ClaimedElsewhere(was_held);
   EndUnfinished(record, nullptr, reason);
 }
 
@@ -45,7 +52,7 @@ pool_status_t pool_token_cancel(pool_token_t token, int32_t reason) {
       return Fail(POOL_E_INVALID, "reason = %d is none of yours; use 0, or a code <= -1000", reason);
     }
     return WithToken(token, [&](Token& t) -> Status {
-      t.Cancel(reason == 0 ? POOL_E_CANCELLED : reason, &EndMember);
+      t.Cancel(reason == 0 ? POOL_E_CANCELLED : reason, {&TakeMember, &EndMember});
       return POOL_OK;
     });
   });

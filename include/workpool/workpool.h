@@ -34,8 +34,8 @@
  *   Callbacks   no user code ever runs with a lock of the library held. C++ exceptions do not cross
  *               this interface. No function here may be called from a signal handler. done and drop
  *               are part of their task, on whatever thread they run: one that waits for the task, its
- *               group or its pool gets POOL_E_DEADLOCK. Of a task's run, done and drop one may end its
- *               thread (pthread_exit, pthread_cancel); a second one would end the process.
+ *               group or its pool gets POOL_E_DEADLOCK. A task's run, done and drop may each end their
+ *               thread (pthread_exit, pthread_cancel); what is left to call then runs on one of its own.
  *
  * PROMISES (each is cited by a test in tests/)
  *   - While the process lives, every accepted task ends in exactly one outcome, and its drop is
@@ -116,7 +116,8 @@ typedef struct pool_ctx pool_ctx_t;
 #define POOL_ON_FULL_DEFAULT 0 /* in a task: as the pool says; in a pool: REJECT */
 #define POOL_ON_FULL_REJECT 1  /* return POOL_E_FULL at once */
 #define POOL_ON_FULL_BLOCK 2   /* wait for room, at most submit_timeout_ns */
-#define POOL_ON_FULL_CALLER_RUNS 3 /* the submit runs the task on its own thread, and returns when it has ended */
+#define POOL_ON_FULL_CALLER_RUNS 3 /* the submit runs the task on its own thread, and returns when it has ended. While it may
+                                      not run yet for others of its key or class, the submit waits, unless in a task */
 #define POOL_ON_FULL_DROP_OLDEST 4 /* the task that has waited longest is shed. With POOL_STRATEGY_STEALING: the oldest of
                                       one injection queue, of which there are two a CPU; what a worker has taken
                                       to its own queue is not shed */
@@ -163,6 +164,11 @@ typedef struct pool_ctx pool_ctx_t;
 #define POOL_EXC_CAPTURE 0   /* a throwing task fails with POOL_E_EXCEPTION */
 #define POOL_EXC_TERMINATE 1 /* let it escape: std::terminate with the throwing frames on the stack (what runs inside a
                                 wait, under a C++ handler of the waiting code, is unwound up to the wait first) */
+
+/* options.task_isolation: what a worker puts back after a task that has changed it. A log line of level DEBUG tells. */
+#define POOL_ISOLATION_NONE 0 /* nothing */
+#define POOL_ISOLATION_FP 1   /* floating-point control and errno; costs some nanoseconds a task */
+#define POOL_ISOLATION_FULL 2 /* and signal mask, thread name, nice value, CPUs, locale, cancel state: some microseconds */
 
 /* options.log_level: messages of this level and above reach log_fn. */
 #define POOL_LOG_OFF 0
@@ -306,6 +312,8 @@ typedef struct pool_options {
   int64_t stuck_after_ns;    /* stuck is called once for every run that lasts longer; 0 = off; else at least 1 ms */
   pool_stuck_fn stuck;       /* or NULL: only pool_running tells */
   void *stuck_user;
+  int32_t task_isolation;    /* POOL_ISOLATION_...; default NONE */
+  uint32_t reserved2;
 } pool_options_t;
 
 /* Fills *options with defaults; size is sizeof(pool_options_t) as the caller knows it.
@@ -354,6 +362,51 @@ POOL_API pool_status_t pool_pause(pool_t pool);
 /* Ends a pause: workers take tasks again. Idempotent. OK, CLOSED, INVALID (shared pool). [any-thread] Since 0.1. */
 POOL_API pool_status_t pool_resume(pool_t pool);
 
+/* ---- options by name --------------------------------------------------------------------- */
+
+/* pool_option_t.type: how a value is written. */
+#define POOL_OPTION_UINT 0   /* in digits */
+#define POOL_OPTION_TIME 1   /* in milliseconds, with at most six decimals: "0.5" */
+#define POOL_OPTION_CHOICE 2 /* as one of the words of the range */
+
+/* One option of a pool, as text. The strings are constants of the library. */
+typedef struct pool_option {
+  uint32_t struct_size;
+  int32_t type;              /* POOL_OPTION_... */
+  uint32_t live;             /* 1: pool_set can change it; 0: it is fixed at create */
+  uint32_t reserved;
+  const char *name;          /* of the field in pool_options_t, but _ms where that is in nanoseconds */
+  const char *default_value; /* what 0 in the field means */
+  const char *range;         /* "0 ... 4096"; "1 ... 255 or unlimited", with a word that stands for a value; of a choice
+                                its words, "reject block caller-runs drop-oldest drop-lowest" */
+  const char *doc;           /* in a sentence or two */
+} pool_option_t;
+
+/* The option with this index, counted from 0; size = sizeof *out. Every field of pool_options_t that is a number has
+ * one. options.name, functions and user pointers have none: they are set in the struct.
+ * OK, NOTFOUND (beyond the last), INVALID (out NULL, size < 4). [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API pool_status_t pool_option_list(uint32_t index, pool_option_t *out, uint32_t size);
+/* Sets the field of *options, which pool_options_init has filled, that belongs to an option. How values go together is
+ * checked by pool_create. OK, NOTFOUND (the name), INVALID (the value, which the text tells with the range; NULL),
+ * TOOBIG (options->struct_size ends before the field). [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API pool_status_t pool_options_set(pool_options_t *options, const char *name, const char *value);
+/* Sets several options to what suits a kind of task; others stay, and any may be set afterwards. "cpu", for tasks that
+ * compute: automatic workers_max, workers stay 10 s, stealing. "io", for tasks that wait for others: up to 256 workers,
+ * which stay 10 s; a submit blocks behind 4096 tasks. "batch", for much at once and then nothing: automatic workers_max,
+ * workers go after 100 ms, no queue limit (but a submit that blocks, if one is set afterwards), stealing.
+ * OK, NOTFOUND, INVALID (NULL), TOOBIG (then nothing is set). [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API pool_status_t pool_options_preset(pool_options_t *options, const char *preset);
+/* Changes a live option of a pool at once, also for tasks that wait; but one that has its time by a rate limit keeps
+ * it, and what is beyond a lower limit stays. A rate_count other than 0 is refused where plain submits do not ask for a
+ * rate: the pool needs one at create, which may be set to 0 then. OK, NOTFOUND (the name), INVALID (the value; an option
+ * that is fixed at create; NULL; shared pool), THREAD and NOMEM (aging_ms, which may need a thread of the library's
+ * own). [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_set(pool_t pool, const char *name, const char *value);
+/* The value of an option as text that pool_options_set would take, in buf, cut to cap bytes with its NUL (buf may be
+ * NULL if cap is 0); *needed (may be NULL) is the size it takes with its NUL.
+ * OK, NOTFOUND, INVALID (name NULL, buf NULL with cap > 0). [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_get(pool_t pool, const char *name, char *buf, size_t cap, size_t *needed);
+
 /* ---- submit ------------------------------------------------------------------------------ */
 
 /* The fast path: run(arg) on some worker. No ticket; options.drop ends arg's life. From a worker of the
@@ -380,7 +433,8 @@ typedef struct pool_task {
   const char *name;          /* for logs and errors; or NULL; <= POOL_NAME_MAX bytes */
   pool_token_t token;        /* puts it under a token; 0 = none */
   pool_cq_t cq;              /* where its completion goes; 0 = nowhere */
-  uint64_t key;              /* tasks of one key run one after another, in the order of their submits; 0 = none */
+  uint64_t key;              /* tasks of one key run one after another, in the order of their submits (one with a delay, or
+                                for another period, joins the line when its time has come); 0 = none */
   int32_t priority;          /* higher goes first; see options.lanes and POOL_STRATEGY_PRIORITY */
   uint32_t class_id;         /* see pool_class_set; 0 = none */
   uint64_t cost_bytes;       /* counts against options.queue_limit_bytes while it waits */
@@ -476,7 +530,8 @@ POOL_API pool_token_t pool_ctx_token(pool_ctx_t *ctx);
  * the same pool, or with POOL_WAIT_HELP, a task that has not started is run on the calling thread, to its end
  * also if that takes longer than timeout_ns (0 runs nothing); a worker that has to wait is stood in for, so that
  * waits cannot starve the pool. A stranger's task never runs inside a wait. The ticket stays valid.
- * OK, TIMEOUT, DEADLOCK (the task is the caller, or one that the caller runs inside), INVALID. [any-thread] [may-block] [runs-user-code] Since 0.1. */
+ * OK, TIMEOUT, DEADLOCK (the task is the caller, one that the caller runs inside, or behind one of these by its key),
+ * INVALID. [any-thread] [may-block] [runs-user-code] Since 0.1. */
 POOL_API pool_status_t pool_wait(pool_ticket_t ticket, uint32_t flags, int64_t timeout_ns,
                                  pool_result_t *out_or_null, uint32_t size);
 
@@ -515,7 +570,7 @@ POOL_API pool_status_t pool_group_create(pool_t pool, const pool_group_options_t
 POOL_API pool_status_t pool_group_submit(pool_group_t group, pool_run_fn run, void *arg);
 /* Waits until every member has ended; *first_code (may be NULL) is the first failure's code, else 0. Members
  * may add members. In a task of the pool it runs members that have not started. OK, TIMEOUT, DEADLOCK
- * (the caller is a member, or runs inside one), INVALID. [any-thread] [may-block] [runs-user-code]
+ * (the caller is a member, runs inside one, or holds the key that one waits for), INVALID. [any-thread] [may-block] [runs-user-code]
  * Since 0.1. */
 POOL_API pool_status_t pool_group_wait(pool_group_t group, int64_t timeout_ns,
                                        int32_t *first_code_or_null);
@@ -561,11 +616,13 @@ POOL_API pool_status_t pool_cq_create(uint32_t capacity, pool_cq_t *out);
  * SYSTEM, CLOSED. Made by the first call. [any-thread] Since 0.1. */
 POOL_API int32_t pool_cq_fd(pool_cq_t cq);
 /* Takes at most cap of the oldest completions, each elem_size (sizeof(pool_completion_t)) bytes apart, to out; *n tells how
- * many. Waits for the first one. OK, TIMEOUT, CLOSED (detached), INVALID. [any-thread] [may-block] Since 0.1. */
+ * many. Waits for the first one. OK, TIMEOUT, CLOSED (detached), INVALID, BADHANDLE also if it is released meanwhile and
+ * nothing came. [any-thread] [may-block] Since 0.1. */
 POOL_API pool_status_t pool_cq_poll(pool_cq_t cq, void *out, uint32_t elem_size, uint32_t cap,
                                     int64_t timeout_ns, uint32_t *n);
 /* Gives up what its tasks have to tell: on return none of their done functions runs and none will (but one that makes this
- * call), completions are thrown away, submits that name it are refused. Their drops are called as ever. Idempotent. OK.
+ * call), completions are thrown away, submits that name it are refused. Their drops are called as ever. Who polls is told
+ * CLOSED, and the descriptor is readable for good. Idempotent. OK.
  * [any-thread] [may-block] Since 0.1. */
 POOL_API pool_status_t pool_cq_detach(pool_cq_t cq);
 /* Gives the handle back, and closes the descriptor when the last task that names the queue is over. OK.
@@ -649,7 +706,7 @@ typedef struct pool_stats_t {
   uint64_t retired;         /* workers that ended */
   uint64_t start_failures;  /* threads the operating system refused */
   uint64_t misuse;          /* refused calls of this process: INVALID, BADHANDLE, TOOBIG, DEADLOCK, FORKED */
-  uint64_t wait_p50_ns;     /* submit to start, 1 in 64 of plain tasks and every pool_submit_task; */
+  uint64_t wait_p50_ns;     /* submit to start, 1 in 64 of plain tasks and every one with a ticket or rules; */
   uint64_t wait_p99_ns;     /* bucket upper bounds, within 7 % */
   uint64_t run_p50_ns;
   uint64_t run_p99_ns;

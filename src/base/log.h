@@ -16,6 +16,9 @@ class Log {
   // Before the first Write. fn == nullptr: stays silent. Returns NOMEM if the logger cannot be made.
   [[nodiscard]] Status Open(const char* name, pool_log_fn fn, void* user, int32_t level);
 
+  // False: every Write is silent.
+  [[nodiscard]] bool on() const { return level_ != POOL_LOG_OFF; }
+
   // Any thread, without a lock held: it calls the user.
   [[gnu::format(printf, 3, 4)]] void Write(int32_t level, const char* format, ...);
 

@@ -60,7 +60,7 @@ struct Tls {
   Atomic<uint64_t>* calm = nullptr;
   void* worker = nullptr;       // the Worker this thread is, see worker/worker.h
   void* frame = nullptr;        // innermost running task, see worker/frame.h
-  const void* service = nullptr;  // the Service this thread is, see park/service.h
+  void* service = nullptr;      // of a service's thread: what it knows of itself, see park/service.h
   LastError error;              // not in the line, which the next owner could not take over without a race
   const void* stack_base = nullptr;  // lowest address of the stack; known on worker threads
 };

@@ -13,14 +13,17 @@ class ByteLimit {
  public:
   explicit ByteLimit(uint64_t limit) : limit_(limit) {}
 
-  uint64_t limit() const { return limit_; }
+  uint64_t limit() const { return limit_.load(kRelaxed); }
+  // What waits already stays. Who raises it tells those that wait for room.
+  void SetLimit(uint64_t limit) { limit_.store(limit, kRelaxed); }
 
   // A task that costs more than the whole limit is let in when nothing else waits.
   [[nodiscard]] bool TryAcquire(uint64_t bytes) {
     if (bytes == 0) return true;
+    const uint64_t most = limit();
     uint64_t waiting = waiting_.load(kRelaxed);
     do {
-      if (waiting != 0 && (bytes > limit_ || waiting > limit_ - bytes)) return false;
+      if (waiting != 0 && (bytes > most || waiting > most - bytes)) return false;
       if (bytes > UINT64_MAX - waiting) return false;
     } while (!waiting_.compare_exchange_weak(waiting, waiting + bytes, kRelaxed, kRelaxed));
     return true;
@@ -29,12 +32,13 @@ class ByteLimit {
   void Release(uint64_t bytes) { waiting_.fetch_sub(bytes, kRelaxed); }
   // Good for deciding whether to try.
   [[nodiscard]] bool HasRoom(uint64_t bytes) const {
+    const uint64_t most = limit();
     const uint64_t waiting = waiting_.load(kRelaxed);
-    return waiting == 0 || (bytes <= limit_ && waiting <= limit_ - bytes);
+    return waiting == 0 || (bytes <= most && waiting <= most - bytes);
   }
 
  private:
-  const uint64_t limit_;
+  Atomic<uint64_t> limit_;
   alignas(kCacheLine) Atomic<uint64_t> waiting_{0};
 };
 

@@ -12,7 +12,7 @@ Dispatcher::Dispatcher(const Options& options)
       mask_(options.queues - 1),
       all_(options.queues + (options.lanes > 1 ? options.lanes : 0)),
       lane_limit_(options.lane_limit),
-      limit_(options.queue_limit, options.queues, options.exact),
+      limit_(options.queue_limit, all_, options.exact),
       lanes_(options.lanes, options.aging_ns),
       by_order_(options.strategy == POOL_STRATEGY_LIFO || options.strategy == POOL_STRATEGY_PRIORITY),
       ordered_(options.strategy == POOL_STRATEGY_LIFO ? OrderedQueue::Order::kNewestFirst
@@ -94,8 +94,9 @@ Dispatcher::PushResult Dispatcher::Push(const Slot* slots, uint32_t count, uint3
     uint32_t wanted = admitted;
     if (!limit_.exact() && admission == Admission::kLimited) wanted = Admit(queue, admitted, hint, priority);
     if (priority != 0 && admission == Admission::kLimited) {
+      const uint64_t limit = lane_limit_.load(kRelaxed);
       const uint64_t size = queue->Size();
-      wanted = static_cast<uint32_t>(std::min<uint64_t>(wanted, lane_limit_ > size ? lane_limit_ - size : 0));
+      wanted = static_cast<uint32_t>(std::min<uint64_t>(wanted, limit > size ? limit - size : 0));
     }
     const bool first = priority != 0 && queue->Size() == 0;
     result.accepted = wanted == 0 ? 0 : queue->Push(slots, wanted, counted);
@@ -108,11 +109,12 @@ Dispatcher::PushResult Dispatcher::Push(const Slot* slots, uint32_t count, uint3
   return result;
 }
 
-bool Dispatcher::PutBack(Slot slot, uint32_t hint, int32_t priority) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+bool Dispatcher::PutBack(Slot slot, uint32_t hint, TaskPlace place) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const int32_t priority = place.priority;
   bool pushed;
   if (by_order_) {
     ordered_.Lock();
-    pushed = ordered_.PutBack(slot, priority);
+    pushed = ordered_.PutBack(slot, place);
     ordered_.Unlock();
     return pushed;
   }
@@ -187,16 +189,29 @@ bool Dispatcher::TakeHead(InjectionQueue& queue, Slot* out) ABSL_NO_THREAD_SAFET
   return taken > 0;
 }
 
-bool Dispatcher::TakeFromLanes(Slot* out, bool normal_waits, LaneTurn& turn) {
+bool Dispatcher::NormalWaits() const {
+  for (uint32_t i = 0; i < count_; ++i) {
+    if (queues_[i].Size() != 0) return true;
+  }
+  return false;
+}
+
+bool Dispatcher::TakeFromLanes(Slot* out, Ordinary ordinary, LaneTurn& turn, TaskPlace* place) {
   if (!lanes_used()) return false;
   for (;;) {
     const uint32_t waits = WaitingLanes();
     if (waits == 0) return false;
     const uint32_t normal = lanes_.normal();
-    const uint32_t lane = lanes_.Choose(waits | (normal_waits ? 1u << normal : 0), NowNs(), turn);
+    const bool normal_waits = ordinary == Ordinary::kHere || (ordinary == Ordinary::kPerhaps && NormalWaits());
+    const uint64_t now_ns = NowNs();
+    const uint32_t lane = lanes_.Choose(waits | (normal_waits ? 1u << normal : 0), now_ns, turn);
     if (lane == normal) return false;
+    // What other workers have in their own queues goes before a lower lane, unless that is due.
+    if (ordinary == Ordinary::kPerhaps && lane > normal && lanes_.DueNs(lane) > now_ns) return false;
     InjectionQueue& queue = queues_[count_ + lane];
-    if (TakeHead(queue, out)) return true;
+    if (!TakeHead(queue, out)) continue;
+    *place = {.priority = lanes_.PriorityOf(lane)};
+    return true;
   }
 }
 
@@ -235,12 +250,12 @@ bool Dispatcher::TakeLowest(Slot* out, int32_t below) {
   return false;
 }
 
-uint32_t Dispatcher::Take(Slot* out, uint32_t max, uint32_t hint,
-                          uint32_t sharers) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+uint32_t Dispatcher::Take(Slot* out, uint32_t max, uint32_t hint, uint32_t sharers,
+                          TaskPlace* place) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   if (by_order_) {
     if (ordered_.Size() == 0) return 0;
     ordered_.Lock();
-    const bool taken = ordered_.Take(out);
+    const bool taken = ordered_.Take(out, place);
     ordered_.Unlock();
     return taken ? 1 : 0;
   }
@@ -281,16 +296,17 @@ uint32_t Dispatcher::Purge(bool (*drop)(Slot slot)) ABSL_NO_THREAD_SAFETY_ANALYS
     ordered_.Unlock();
     return purged;
   }
-  for (uint32_t i = 0; i < all_; ++i) {
-    InjectionQueue& queue = queues_[i];
-    queue.Lock();
-    const uint32_t here = queue.Purge(drop);
-    limit_.Left(queue, here);
-    InjectionQueue::Block* surplus = queue.DetachSurplus();
-    queue.Unlock();
-    InjectionQueue::FreeBlocks(surplus);
-    purged += here;
-  }
+  for (uint32_t i = 0; i < all_; ++i) purged += PurgeQueue(queues_[i], drop);
+  return purged;
+}
+
+uint32_t Dispatcher::PurgeQueue(InjectionQueue& queue, bool (*drop)(Slot slot)) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  queue.Lock();
+  const uint32_t purged = queue.Purge(drop);
+  limit_.Left(queue, purged);
+  InjectionQueue::Block* surplus = queue.DetachSurplus();
+  queue.Unlock();
+  InjectionQueue::FreeBlocks(surplus);
   return purged;
 }
 

@@ -46,8 +46,8 @@ class Dispatcher {
   // priority: within the lanes, or any where the order is by priority.
   PushResult Push(const Slot* slots, uint32_t count, uint32_t hint, Admission admission, bool counted,
                   int32_t priority = 0);
-  // Back to the front: it was taken, and cannot be run now. False: no memory.
-  [[nodiscard]] bool PutBack(Slot slot, uint32_t hint, int32_t priority);
+  // Back to its place, or to the front: it was taken, and cannot be run now. False: no memory.
+  [[nodiscard]] bool PutBack(Slot slot, uint32_t hint, TaskPlace place);
 
   // One task is to wait elsewhere, but counts as one that waits here. FULL.
   [[nodiscard]] Status EnterHeld(Admission admission);
@@ -65,26 +65,46 @@ class Dispatcher {
     return pushed;
   }
 
-  // Moves a batch to out: a fair share among sharers of what one queue holds, at most max.
-  [[nodiscard]] uint32_t Take(Slot* out, uint32_t max, uint32_t hint, uint32_t sharers);
-  // A task of a lane other than 0, if one is to go before ordinary tasks, or, where normal_waits is false, at all.
-  [[nodiscard]] bool TakeFromLanes(Slot* out, bool normal_waits, LaneTurn& turn);
+  // Moves a batch to out: a fair share among sharers of what one queue holds, at most max. place: for PutBack, where the
+  // order is strict.
+  [[nodiscard]] uint32_t Take(Slot* out, uint32_t max, uint32_t hint, uint32_t sharers, TaskPlace* place = nullptr);
+  // What somebody who takes from the lanes knows of ordinary tasks.
+  enum class Ordinary {
+    kHere,     // it has one itself
+    kPerhaps,  // others may have some
+    kNone,     // it has just looked for them everywhere
+  };
+  // A task of a lane other than 0, if one is to go before ordinary tasks.
+  [[nodiscard]] bool TakeFromLanes(Slot* out, Ordinary ordinary, LaneTurn& turn, TaskPlace* place);
   // Workers have to look at the lanes before their next task.
   [[nodiscard]] bool LanesPress() const;
   [[nodiscard]] bool lanes_used() const { return lanes_used_.load(kRelaxed); }
   const Lanes& lanes() const { return lanes_; }
+  Lanes& lanes() { return lanes_; }
+  // What waits already stays. Who raises it tells those that wait for room.
+  void SetLaneLimit(uint64_t limit) { lane_limit_.store(limit, kRelaxed); }
+  uint64_t lane_limit() const { return lane_limit_.load(kRelaxed); }
+  // Its lane takes no more tasks of the limited kind.
+  [[nodiscard]] bool LaneIsFull(int32_t priority) const {
+    return priority != 0 && all_ > count_ && LaneAt(lanes_.IndexOf(priority)).Size() >= lane_limit();
+  }
+  // Something limits what may wait, so that somebody may wait for room.
+  [[nodiscard]] bool bounded() const { return !limit_.unlimited() || lane_limit() != POOL_UNLIMITED; }
   // When the lane of this priority will be due, or kNever.
   [[nodiscard]] uint64_t LaneDueNs(int32_t priority) const;
 
   // One that waits, to make room: the oldest, or of those below `below` one of the lowest priority. False: there is none.
   [[nodiscard]] bool TakeOldest(Slot* out, uint32_t hint);
   [[nodiscard]] bool TakeLowest(Slot* out, int32_t below);
+  // The same in one lane, not 0.
+  [[nodiscard]] bool TakeOldestOf(int32_t priority, Slot* out) { return TakeHead(LaneOf(priority), out); }
 
   // A burst is over: gives back what is beyond kIdleBytes, or a little for each queue.
   void GiveBackMemory();
 
   // Takes out what drop says it has dropped, with a lock held; returns how many.
   uint32_t Purge(bool (*drop)(Slot slot));
+  uint32_t PurgeLane(int32_t priority, bool (*drop)(Slot slot)) { return PurgeQueue(LaneOf(priority), drop); }
 
   [[nodiscard]] bool HasTasks() const;
   [[nodiscard]] uint64_t Size() const;
@@ -105,13 +125,15 @@ class Dispatcher {
   InjectionQueue& LaneOf(int32_t priority) { return queues_[count_ + lanes_.IndexOf(priority)]; }
   const InjectionQueue& LaneAt(uint32_t lane) const { return queues_[count_ + lane]; }
   [[nodiscard]] uint32_t WaitingLanes() const;
+  [[nodiscard]] bool NormalWaits() const;
+  uint32_t PurgeQueue(InjectionQueue& queue, bool (*drop)(Slot slot));
   // Takes one from the head of a queue.
   [[nodiscard]] bool TakeHead(InjectionQueue& queue, Slot* out);
 
   const uint32_t count_;  // of queues for ordinary tasks, a power of two
   const uint32_t mask_;
   const uint32_t all_;    // with those of the lanes; the one of lane 0 stays empty
-  const uint64_t lane_limit_;
+  Atomic<uint64_t> lane_limit_;
   InjectionQueue* queues_ = nullptr;
   QueueLimit limit_;
   Lanes lanes_;

@@ -4,10 +4,10 @@
 
 namespace workpool {
 
-uint64_t Lanes::DueNs(uint32_t lane) const {
-  const uint64_t since_ns = since_ns_[lane].load(kRelaxed);
-  if (since_ns == 0 || lane == 0 || aging_ns_ == kNever) return kNever;
-  return aging_ns_ >= (kNever - since_ns) / lane ? kNever : since_ns + aging_ns_ * lane;
+uint64_t Lanes::DueNs(uint32_t lane, uint64_t since_ns) const {
+  const uint64_t aging_ns = aging_ns_.load(kRelaxed);
+  if (since_ns == 0 || lane == 0 || aging_ns == kNever) return kNever;
+  return aging_ns >= (kNever - since_ns) / lane ? kNever : since_ns + aging_ns * lane;
 }
 
 bool Lanes::LowIsDue(uint32_t waits, uint64_t now_ns) const {
@@ -20,26 +20,30 @@ bool Lanes::LowIsDue(uint32_t waits, uint64_t now_ns) const {
 uint32_t Lanes::Choose(uint32_t waits, uint64_t now_ns, LaneTurn& turn) {
   if (waits == 0) return count();
   const auto top = static_cast<uint32_t>(std::countr_zero(waits));
-  // Ordinary tasks carry no time: they have waited since they were first passed over.
-  if (top >= normal()) {
-    Emptied(normal());
-  } else if ((waits >> normal() & 1) != 0 && since_ns_[normal()].load(kRelaxed) == 0) {
-    BeginsToWait(normal(), now_ns);
+  if (top >= normal() || (waits >> normal() & 1) == 0) {
+    turn.normal_since_ns = 0;
+  } else if (turn.normal_since_ns == 0) {
+    turn.normal_since_ns = now_ns;
   }
   if (turn.since_due < kDueShare - 1) {
     ++turn.since_due;
     return top;
   }
-  uint32_t chosen = top;
-  uint64_t earliest_ns = kNever;
+  const auto due_ns = [&](uint32_t lane) { return lane == normal() ? DueNs(lane, turn.normal_since_ns) : DueNs(lane); };
+  uint32_t due = 0;
   for (uint32_t lane = top + 1; lane < count(); ++lane) {
-    if ((waits >> lane & 1) == 0) continue;
-    const uint64_t due_ns = DueNs(lane);
-    if (due_ns > now_ns || due_ns >= earliest_ns) continue;
-    earliest_ns = due_ns;
-    chosen = lane;
+    if ((waits >> lane & 1) != 0 && due_ns(lane) <= now_ns) due |= 1u << lane;
   }
-  if (chosen != top) turn.since_due = 0;
+  if (due == 0) return top;
+  // The one that has been due longest, but each once in a round: else one that is never empty would be it for ever.
+  if ((due & ~turn.served) == 0) turn.served = 0;
+  due &= ~turn.served;
+  auto chosen = static_cast<uint32_t>(std::countr_zero(due));
+  for (uint32_t lane = chosen + 1; lane < count(); ++lane) {
+    if ((due >> lane & 1) != 0 && due_ns(lane) < due_ns(chosen)) chosen = lane;
+  }
+  turn.served |= 1u << chosen;
+  turn.since_due = 0;
   return chosen;
 }
 

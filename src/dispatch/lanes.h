@@ -1,6 +1,7 @@
 // Lanes: which of the tasks that wait is to be taken next, by their priority. Lane 0 is for ordinary tasks; those above it
 // are urgent, those below it are for what has time. Higher lanes go first; but a lane in which tasks have waited for
-// aging_ns times its distance from the top is due, and while higher ones wait, every eighth take is from one that is due.
+// aging_ns times its distance from the top is due, and while higher ones wait, every eighth take is from one that is due,
+// from each in turn.
 // So nothing starves, and a backlog of old tasks does not hold up urgent ones.
 // Threads: all, any thread. Pure but for the times since when lanes have waited.
 #pragma once
@@ -12,9 +13,12 @@
 
 namespace workpool {
 
-// Of one who takes: how many takes ago a lane that was due had its turn.
+// Of one who takes: how many takes ago a lane that was due had its turn, which ones have had theirs in this round, and since
+// when it has passed ordinary tasks over (0: it does not), which carry no time.
 struct LaneTurn {
   uint32_t since_due = UINT32_MAX;
+  uint32_t served = 0;
+  uint64_t normal_since_ns = 0;
 };
 
 class Lanes {
@@ -29,11 +33,14 @@ class Lanes {
         highest_(static_cast<int32_t>(count / 2)),
         aging_ns_(aging_ns) {}
 
-  bool ages() const { return aging_ns_ != kNever; }
+  bool ages() const { return aging_ns_.load(kRelaxed) != kNever; }
+  // For what waits already, too. Who lowers it tells those that take.
+  void SetAging(uint64_t aging_ns) { aging_ns_.store(aging_ns, kRelaxed); }
   uint32_t count() const { return static_cast<uint32_t>(highest_ - lowest_ + 1); }
   int32_t lowest() const { return lowest_; }
   int32_t highest() const { return highest_; }
   // 0 is the highest.
+  int32_t PriorityOf(uint32_t lane) const { return highest_ - static_cast<int32_t>(lane); }
   uint32_t IndexOf(int32_t priority) const { return static_cast<uint32_t>(highest_ - priority); }
   uint32_t normal() const { return static_cast<uint32_t>(highest_); }
 
@@ -45,15 +52,17 @@ class Lanes {
   // The lane to take from; count(): none. waits: a bit for each lane in which something waits.
   [[nodiscard]] uint32_t Choose(uint32_t waits, uint64_t now_ns, LaneTurn& turn);
 
-  // When a lane will be due; kNever: nothing waits in it, or it does not age.
-  [[nodiscard]] uint64_t DueNs(uint32_t lane) const;
+  // When a lane other than 0 will be due; kNever: nothing waits in it, or it does not age.
+  [[nodiscard]] uint64_t DueNs(uint32_t lane) const { return DueNs(lane, since_ns_[lane].load(kRelaxed)); }
   // A lane below 0 is due.
   [[nodiscard]] bool LowIsDue(uint32_t waits, uint64_t now_ns) const;
 
  private:
+  [[nodiscard]] uint64_t DueNs(uint32_t lane, uint64_t since_ns) const;
+
   const int32_t lowest_;
   const int32_t highest_;
-  const uint64_t aging_ns_;
+  Atomic<uint64_t> aging_ns_;
   Atomic<uint64_t> since_ns_[kMax] = {};  // 0: nothing waits, or nothing is known
 };
 

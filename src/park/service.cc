@@ -19,16 +19,35 @@ constinit PerProcess<Service> g_service;
 
 Service* Service::OfProcess() { return g_service.Ensure(); }
 
-bool Service::OnServiceThread() const { return CurrentTls().service == this; }
-
 bool Service::EnsureThread() {
   if (running_) return true;
-  auto* start = New<Start>(Start{this, ++generation_});
+  auto* start = New<Start>(Start{this, generation_ + 1});
   if (start == nullptr) return false;
   const ThreadOptions options{.stack_bytes = kStackDefaultBytes, .own_cpus = false, .cpus = {}};
   running_ = StartThread(options, &ThreadMain, start, &thread_) == 0;
-  if (!running_) Delete(start);
+  if (running_) {
+    ++generation_;
+  } else {
+    Delete(start);
+  }
   return running_;
+}
+
+void Service::StandIn() {
+  if (auto* self = static_cast<Self*>(CurrentTls().service)) self->service->HandOver(*self);
+}
+
+void Service::HandOver(const Self& self) {
+  MutexLock lock(mu_);
+  if (!running_ || self.generation != generation_) return;
+  const ThreadHandle own = thread_;
+  running_ = false;
+  if (!EnsureThread()) {
+    running_ = true;  // time stands still for as long as this one waits
+    return;
+  }
+  DetachThread(own);
+  if (self.client != nullptr) self.client->due_ns = 0;  // there may be more to do for it
 }
 
 Status Service::Add(ServiceClient& client) {
@@ -43,33 +62,38 @@ Status Service::Add(ServiceClient& client) {
 }
 
 void Service::Remove(ServiceClient& client, bool wait) {
-  const bool inside = OnServiceThread();
+  auto* self = static_cast<Self*>(CurrentTls().service);
+  if (self != nullptr && self->service != this) self = nullptr;
   bool last = false;
+  bool own = false;
   ThreadHandle thread = 0;
   {
     MutexLock lock(mu_);
     if (!client.added) return;
     client.added = false;
+    if (self != nullptr && self->client == &client) {
+      self->client = nullptr;
+      --client.calls;
+    }
     ServiceClient** link = &clients_;
     while (*link != &client) link = &(*link)->next;
     *link = client.next;
     if (clients_ == nullptr && running_) {
       last = true;
+      own = self != nullptr && self->generation == generation_;
       running_ = false;
       ++generation_;
       thread = thread_;
-      disturbed_.store(true, kRelease);
+      disturbed_ = true;
     }
   }
   wake_.Notify();
-  if (!inside) {
-    (void)call_over_.Await(kNever, [&] {
-      MutexLock lock(mu_);
-      return calling_ != &client;
-    });
-  }
+  (void)call_over_.Await(kNever, [&] {
+    MutexLock lock(mu_);
+    return client.calls == 0;
+  });
   if (!last) return;
-  if (wait && !inside) {
+  if (wait && !own) {
     JoinThread(thread);
   } else {
     DetachThread(thread);
@@ -82,26 +106,26 @@ void Service::CallAt(ServiceClient& client, uint64_t due_ns) {
     if (!client.added || due_ns >= client.due_ns) return;
     client.due_ns = due_ns;
     (void)EnsureThread();  // user code may have ended the last one
-    disturbed_.store(true, kRelease);
+    disturbed_ = true;
   }
   wake_.Notify();
 }
 
 void Service::ThreadMain(void* memory) {
   auto* start = static_cast<Start*>(memory);
-  Service& service = *start->service;
-  const uint32_t generation = start->generation;
+  Self self{start->service, start->generation};
+  Service& service = *self.service;
   Delete(start);
   SetThreadName("pool-service");
   Tls& tls = CurrentTls();
   (void)CurrentLine(tls);
-  tls.service = &service;
+  tls.service = &self;
   try {
-    service.Loop(generation);
+    service.Loop(self);
   } catch (abi::__forced_unwind&) {
     tls.service = nullptr;
     MutexLock lock(service.mu_);
-    if (generation == service.generation_ && service.running_) {
+    if (self.generation == service.generation_ && service.running_) {
       // Nobody joins this one.
       DetachThread(service.thread_);
       service.running_ = false;
@@ -112,14 +136,14 @@ void Service::ThreadMain(void* memory) {
   tls.service = nullptr;
 }
 
-void Service::Loop(uint32_t generation) {
+void Service::Loop(Self& self) {
   for (;;) {
     ServiceClient* due = nullptr;
     uint64_t next_ns = kNever;
     {
       MutexLock lock(mu_);
-      if (generation != generation_) return;
-      disturbed_.store(false, kRelaxed);
+      if (self.generation != generation_) return;
+      disturbed_ = false;
       for (ServiceClient* client = clients_; client != nullptr; client = client->next) {
         if (client->due_ns < next_ns) {
           next_ns = client->due_ns;
@@ -128,31 +152,38 @@ void Service::Loop(uint32_t generation) {
       }
       if (due != nullptr && next_ns <= NowNs()) {
         due->due_ns = kNever;
-        calling_ = due;
+        ++due->calls;
+        self.client = due;
       } else {
         due = nullptr;
       }
     }
     if (due != nullptr) {
-      Call(*due);
+      Call(self);
     } else {
-      (void)wake_.Await(next_ns, [this] { return disturbed_.load(kAcquire); });
+      // An older thread looks for itself: what disturbs both, the newer one may have taken for its own.
+      (void)wake_.Await(next_ns, [&] {
+        MutexLock lock(mu_);
+        return disturbed_ || self.generation != generation_;
+      });
     }
   }
 }
 
-void Service::Call(ServiceClient& client) {
+void Service::Call(Self& self) {
+  ServiceClient& client = *self.client;
   uint64_t next_ns = 0;  // at once, if the thread ends inside
   const Finally over([&] {
     {
       MutexLock lock(mu_);
-      calling_ = nullptr;
-      // Removed by its own call: it may be gone.
-      for (ServiceClient* still = clients_; still != nullptr; still = still->next) {
-        if (still == &client) client.due_ns = std::min(client.due_ns, next_ns);
-      }
+      if (self.client == nullptr) return;  // removed by its own call: it may be gone
+      self.client = nullptr;
+      --client.calls;
+      if (client.added) client.due_ns = std::min(client.due_ns, next_ns);
+      disturbed_ = true;  // this may not be the thread that waits for that time
     }
     call_over_.Notify();
+    wake_.Notify();
   });
   next_ns = client.call(client.owner);
 }

@@ -1,5 +1,6 @@
 // Service: the one thread of a process that acts when a time has come, for all pools. It exists while somebody may need
-// it, and sleeps while nothing is due; that workers block does not matter to it.
+// it, and sleeps while nothing is due; that workers block does not matter to it. User code that it runs may wait for
+// another time: then a second thread takes its place, and the first one ends after its call.
 // Threads: all, any thread.
 #pragma once
 
@@ -16,7 +17,8 @@ namespace workpool {
 // Somebody who is called when his time has come. Lies in its owner.
 struct ServiceClient {
   // Does what is due, on the service thread and without a lock of its own; returns when to be called next, or kNever. It
-  // may run user code, which may end the thread: then it is called again at once, on another one.
+  // may run user code, which may end the thread: then it is called again at once, on another one. Or which may wait: then
+  // it is called on another one meanwhile.
   uint64_t (*call)(void* owner) = nullptr;
   void* owner = nullptr;
 
@@ -24,6 +26,7 @@ struct ServiceClient {
   friend class Service;
   // ---- under the service's lock
   uint64_t due_ns = kNever;
+  uint32_t calls = 0;  // that are going on
   bool added = false;
   ServiceClient* next = nullptr;
 };
@@ -42,7 +45,16 @@ class Service {
   // Not later than due_ns.
   void CallAt(ServiceClient& client, uint64_t due_ns);
 
+  // The calling thread is about to sleep. If it is that of a service, inside a call, time goes on without it.
+  static void StandIn();
+
  private:
+  // What a thread of a service knows of itself.
+  struct Self {
+    Service* service;
+    uint32_t generation;
+    ServiceClient* client = nullptr;  // that it calls, unless that was removed by the call
+  };
   // What a thread is told when it starts.
   struct Start {
     Service* service;
@@ -51,17 +63,16 @@ class Service {
 
   static void ThreadMain(void* start);
   [[nodiscard]] bool EnsureThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Loop(uint32_t generation);
-  void Call(ServiceClient& client);
-  [[nodiscard]] bool OnServiceThread() const;
+  void Loop(Self& self);
+  void Call(Self& self);
+  void HandOver(const Self& self);
 
   Mutex mu_;
   ServiceClient* clients_ ABSL_GUARDED_BY(mu_) = nullptr;
-  ServiceClient* calling_ ABSL_GUARDED_BY(mu_) = nullptr;
   bool running_ ABSL_GUARDED_BY(mu_) = false;
   uint32_t generation_ ABSL_GUARDED_BY(mu_) = 0;  // of the thread; an older one ends
   ThreadHandle thread_ ABSL_GUARDED_BY(mu_) = 0;
-  Atomic<bool> disturbed_{false};  // look again
+  bool disturbed_ ABSL_GUARDED_BY(mu_) = false;  // look again
   Event wake_;
   Event call_over_;
 };

@@ -200,6 +200,14 @@ Status CheckOptions(const pool_options_t& in, PoolOptions* out) {
   if (in.reserved != 0) {
     return Fail(POOL_E_INVALID, "options.reserved = %u must be 0; use pool_options_init", in.reserved);
   }
+  if (in.task_isolation < POOL_ISOLATION_NONE || in.task_isolation > POOL_ISOLATION_FULL) {
+    return Fail(POOL_E_INVALID, "options.task_isolation = %" PRId32 " is no POOL_ISOLATION_ value; use 0 ... 2",
+                in.task_isolation);
+  }
+  if (in.reserved2 != 0) {
+    return Fail(POOL_E_INVALID, "options.reserved2 = %u must be 0; use pool_options_init", in.reserved2);
+  }
+  engine.task_isolation = in.task_isolation;
   engine.keep_alive_ns = in.keep_alive_ns == 0   ? kKeepAliveDefaultNs
                          : in.keep_alive_ns < 0 ? kNever
                                                 : static_cast<uint64_t>(in.keep_alive_ns);
@@ -217,6 +225,9 @@ Status CheckOptions(const pool_options_t& in, PoolOptions* out) {
   out->log_fn = in.log_fn;
   out->log_user = in.log_user;
   out->log_level = in.log_level;
+  out->given = in;
+  out->given.name = nullptr;  // it is the caller's
+  out->given.lanes = engine.dispatch.lanes;
   return POOL_OK;
 }
 

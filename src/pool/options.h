@@ -15,6 +15,7 @@ struct PoolOptions {
   pool_log_fn log_fn;
   void* log_user;
   int32_t log_level;
+  pool_options_t given;  // as they came, without the name; lanes, whose default depends on the strategy, completed
 };
 
 // OK, or INVALID with a text that names the field, its value, its limit and what to do.

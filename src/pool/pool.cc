@@ -26,7 +26,8 @@ constexpr int kIdleYields = 20;
 Pool::Pool(const PoolOptions& options)
     : engine_(options.engine),
       policy_{options.on_full, options.on_rate, options.submit_timeout_ns},
-      prestart_(options.prestart) {
+      prestart_(options.prestart),
+      live_options_(options.given) {
   engine_.decider = &DecideByBusyShare;
   engine_.owner = this;
   engine_.ref = [](Engine& engine) { static_cast<Pool*>(engine.owner)->Ref(); };
@@ -96,7 +97,7 @@ Worker* Pool::ForeignWorker() const {
 void Pool::DiscardInjected() {
   while (engine_.dispatcher.HasTasks()) {
     Slot slot;  // one at a time: its drop may end this thread
-    if (engine_.dispatcher.Take(&slot, 1, 0, 1) == 1) {
+    if (engine_.dispatcher.Take(&slot, 1, 0, 1) == 1 || engine_.dispatcher.TakeOldest(&slot, 0)) {
       DiscardSlot(engine_, slot, POOL_CANCELLED, POOL_E_CLOSED);
     } else {
       YieldThread();  // a queue is locked by somebody who is not running

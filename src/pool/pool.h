@@ -9,6 +9,7 @@
 
 #include "base/api.h"
 #include "base/clock.h"
+#include "pool/live_options.h"
 #include "pool/options.h"
 #include "pool/task_rules.h"
 #include "task/completion_queue.h"
@@ -37,6 +38,7 @@ class Pool {
 
   Engine& engine() { return engine_; }
   const AdmissionPolicy& policy() const { return policy_; }
+  LiveOptions& live_options() { return live_options_; }
 
   void Ref() { refs_.fetch_add(1, kRelaxed); }
   void Unref();
@@ -65,6 +67,9 @@ class Pool {
   // caller holds a reference. *accepted is a prefix.
   [[nodiscard]] Status Submit(const Slot* slots, uint32_t count, Admission admission, const AdmissionPolicy& policy,
                               uint64_t deadline_ns, uint32_t* accepted);
+  // A task of pool_submit_task that has no rules of its own needs no record.
+  [[nodiscard]] bool IsPlain(const pool_task_t& task) const;
+  [[nodiscard]] Status SubmitPlainTask(const pool_task_t& task);
   [[nodiscard]] Status SubmitMany(RunFn run, void* const* args, uint32_t count, uint32_t* accepted);
   // Checks a task and makes its record, with one reference for the queue and a place in what it is linked to. INVALID,
   // NOMEM, NOTFOUND, CANCELLED, FULL and CLOSED (completion queue).
@@ -132,11 +137,17 @@ class Pool {
   void GiveBackRateTokens(TaskRecord* record);
   [[nodiscard]] Status SubmitAsRecord(const Slot& slot, Admission admission, const AdmissionPolicy& policy);
   [[nodiscard]] Status RunOnCaller(TaskRecord& record);
+  // The policy of one task. OK, INVALID.
+  [[nodiscard]] Status CheckPolicy(const pool_task_t& task, AdmissionPolicy* policy) const;
   [[nodiscard]] bool MakeRoom(const AdmissionPolicy& policy, int32_t priority);
   [[nodiscard]] RateLimiter* RateOfClass(const TaskRecord& record) const;
   void OfferToMembers(TaskRecord& record);
   [[nodiscard]] Status SubmitOrRun(const Slot* slots, uint32_t count, const AdmissionPolicy& policy, uint32_t* accepted);
   [[nodiscard]] bool NextIsSample(Tls& tls, uint32_t count = 1) const;
+  // A task of this priority waits in a lane that will be due.
+  [[nodiscard]] bool Ages(int32_t priority) const {
+    return priority < 0 && engine_.own_queues && engine_.dispatcher.lanes().ages();
+  }
   void WatchLane(int32_t priority);
   [[nodiscard]] Worker* OwnWorker(const Tls& tls);
   [[nodiscard]] bool AwaitIdle(uint64_t deadline_ns);
@@ -146,6 +157,7 @@ class Pool {
   Engine engine_;
   const AdmissionPolicy policy_;
   const uint32_t prestart_;
+  LiveOptions live_options_;
   Atomic<uint32_t> refs_{1};
 };
 

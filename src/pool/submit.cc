@@ -121,10 +121,16 @@ Status Pool::TryQueue(const Slot* slots, uint32_t count, Admission admission, in
 }
 
 bool Pool::MakeRoom(const AdmissionPolicy& policy, int32_t priority) {
+  Dispatcher& dispatcher = engine_.dispatcher;
+  const bool oldest = policy.on_full == POOL_ON_FULL_DROP_OLDEST;
   Slot slot;
-  const bool taken = policy.on_full == POOL_ON_FULL_DROP_OLDEST
-                         ? engine_.dispatcher.TakeOldest(&slot, CurrentTls().line->index)
-                         : engine_.dispatcher.TakeLowest(&slot, priority);
+  bool taken;
+  if (dispatcher.LaneIsFull(priority)) {
+    // What waits in other lanes makes no room in this one, and here all are equals.
+    taken = oldest && dispatcher.TakeOldestOf(priority, &slot);
+  } else {
+    taken = oldest ? dispatcher.TakeOldest(&slot, CurrentTls().line->index) : dispatcher.TakeLowest(&slot, priority);
+  }
   if (!taken) return false;
   DiscardSlot(engine_, slot, POOL_SHED, POOL_E_FULL);
   return true;
@@ -156,6 +162,42 @@ Status Pool::Submit(const Slot* slots, uint32_t count, Admission admission, cons
         return status;
       },
       [&] { return engine_.dispatcher.HasRoom(); });
+}
+
+bool Pool::IsPlain(const pool_task_t& task) const {
+  const int32_t on_full = task.on_full == POOL_ON_FULL_DEFAULT ? policy_.on_full : task.on_full;
+  return task.run != nullptr && !NeedsDetails(task) && task.delay_ns == 0 && task.group == 0 && task.token == 0 &&
+         task.cq == 0 && task.drop == engine_.options.drop && on_full != POOL_ON_FULL_CALLER_RUNS &&
+         // A record is told to the log and the dead letters, and may wait for its rate.
+         !engine_.log.on() && engine_.options.dead_letter.fn == nullptr && !engine_.rate.limited();
+}
+
+Status Pool::SubmitPlainTask(const pool_task_t& task) {
+  AdmissionPolicy policy;
+  Status status = CheckPolicy(task, &policy);
+  if (status != POOL_OK) return status;
+  Tls& tls = CurrentTls();
+  if (CurrentLine(tls) == nullptr) return POOL_E_NOMEM;
+  const bool ages = Ages(task.priority);
+  if (ages) status = engine_.timers.Start();
+  if (status != POOL_OK) return status;
+  Slot slot{task.run, task.arg};
+  Entry* sample = NextIsSample(tls) ? MakeSample(engine_, slot) : nullptr;
+  if (sample != nullptr) slot = SlotOf(*sample);
+  const bool exempt = policy.on_full == POOL_ON_FULL_BLOCK && IsOwnThread();
+  status = Admit(
+      policy, policy.Deadline(), task.priority,
+      [&] {
+        uint32_t accepted = 0;
+        return TryQueue(&slot, 1, exempt ? Admission::kExempt : Admission::kLimited, task.priority, &accepted);
+      },
+      [&] { return engine_.dispatcher.HasRoom() && !engine_.dispatcher.LaneIsFull(task.priority); });
+  if (status != POOL_OK) {
+    if (sample != nullptr) DropSample(*sample);
+  } else if (ages) {
+    WatchLane(task.priority);
+  }
+  return status;
 }
 
 // Under POOL_ON_FULL_CALLER_RUNS: what finds no room is run here.

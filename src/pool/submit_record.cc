@@ -15,6 +15,18 @@
 namespace workpool {
 namespace {
 
+// Where nothing is known of the stack, so many tasks may run inside each other.
+constexpr int kNestedMax = 16;
+
+// A task that finds no room may be run by this thread.
+bool MayRunHere(Tls& tls) {
+  if (tls.service != nullptr) return false;  // timers wait for it
+  if (const Worker* worker = CurrentWorker(tls)) return HasStack(worker);
+  int depth = 0;
+  for (const Frame* frame = InnermostFrame(tls); frame != nullptr; frame = frame->outer) ++depth;
+  return depth < kNestedMax;
+}
+
 Status JoinLinks(TaskRecord& record, const TaskLinks& links) {
   TaskDetails* details = record.details();
   if (links.group != nullptr && !links.group->Add(record)) {
@@ -34,9 +46,7 @@ Status JoinLinks(TaskRecord& record, const TaskLinks& links) {
 
 }  // namespace
 
-Status Pool::MakeRecord(const pool_task_t& task, const TaskLinks& links, bool ticket, AdmissionPolicy* policy,
-                        TaskRecord** out) {
-  if (task.run == nullptr) return FailConst(POOL_E_INVALID, "task.run is NULL; give a function");
+Status Pool::CheckPolicy(const pool_task_t& task, AdmissionPolicy* policy) const {
   *policy = policy_;
   Status status = CheckOnFull(task.on_full, "task.on_full", policy_.on_full, &policy->on_full);
   if (status == POOL_OK) status = CheckTimeout(task.submit_timeout_ns, "task.submit_timeout_ns");
@@ -49,13 +59,21 @@ Status Pool::MakeRecord(const pool_task_t& task, const TaskLinks& links, bool ti
                                                                                    : nullptr) {
     if (const int32_t of_class = own->on_rate.load(kRelaxed); of_class != POOL_ON_RATE_DEFAULT) on_rate = of_class;
   }
-  status = CheckOnRate(task.on_rate, "task", on_rate, &policy->on_rate);
+  return CheckOnRate(task.on_rate, "task", on_rate, &policy->on_rate);
+}
+
+Status Pool::MakeRecord(const pool_task_t& task, const TaskLinks& links, bool ticket, AdmissionPolicy* policy,
+                        TaskRecord** out) {
+  if (task.run == nullptr) return FailConst(POOL_E_INVALID, "task.run is NULL; give a function");
+  Status status = CheckPolicy(task, policy);
   if (status != POOL_OK) return status;
   if (links.group != nullptr && links.group->pool() != engine_.handle) {
     return FailConst(POOL_E_INVALID, "task.group belongs to another pool");
   }
   const bool linked = links.group != nullptr || links.token != nullptr || links.completions != nullptr;
-  TaskRecord* record = TaskRecord::Make(ticket || linked || NeedsDetails(task));
+  // A dead letter tells its history.
+  const bool told = ticket || engine_.options.dead_letter.fn != nullptr;
+  TaskRecord* record = TaskRecord::Make(told || linked || NeedsDetails(task));
   if (record == nullptr) return POOL_E_NOMEM;
   BindRecord(*record);
   record->run = task.run;
@@ -68,6 +86,7 @@ Status Pool::MakeRecord(const pool_task_t& task, const TaskLinks& links, bool ti
     status = CheckTask(task, engine_, details);
     if (details->retry.retries_max != 0) record->timed = true;
     if (status == POOL_OK) status = JoinLinks(*record, links);
+    if (status == POOL_E_FULL) engine_.outside.rejected.Add();
   }
   if (status != POOL_OK) {
     GiveUpRecord(*record);
@@ -108,7 +127,9 @@ Status Pool::TakeRateTokens(TaskRecord* record, Admission admission, const Admis
       } else {
         const BlockedScope blocked(ForeignWorker());
         const uint64_t until_ns = std::min(deadline_ns, limiter->NextNs());
-        (void)engine_.space_event.Await(until_ns, [&] { return engine_.idle.Load().has(Census::kRefuseOutside); });
+        (void)engine_.space_event.Await(until_ns, [&] {
+          return engine_.idle.Load().has(Census::kRefuseOutside) || limiter->NextNs() < until_ns;  // its rate was set
+        });
         if (engine_.idle.Load().has(Census::kRefuseOutside)) {
           status = FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks");
         }
@@ -150,16 +171,30 @@ Status Pool::TryAccept(Admission admission) {
   return POOL_OK;
 }
 
-// There was no room: the task is accepted, and run by its submitter.
+// There was no room: the task is accepted, and run by its submitter, unless others of its key or its class run. Then it
+// waits for its turn in the pool, and the submitter for it.
 Status Pool::RunOnCaller(TaskRecord& record) {
   Tls& tls = CurrentTls();
   Worker* worker = OwnWorker(tls);
   record.BeginHeld();
   const Status status = TryAccept(Admission::kExempt);
   if (status != POOL_OK) return status;
+  const TaskDetails* details = record.details();
+  if (details != nullptr && details->expire_ns != kNever) engine_.timers.WatchWait(record, details->expire_ns);
+  if (!EnterGates(engine_, record)) {
+    OfferToMembers(record);
+    // A thread of the pool may run what the task has to wait for.
+    if (IsOwnThread()) return POOL_OK;
+    const BlockedScope blocked(ForeignWorker());
+    (void)record.Await(kNever);
+    return POOL_OK;
+  }
   const RecordReference reference(record);
   bool was_held = false;
-  if (!record.Claim(&was_held)) return POOL_OK;  // its group or token was cancelled just now
+  if (!record.Claim(&was_held)) {  // it has just expired
+    if (details != nullptr) LeaveGates(record);
+    return POOL_OK;
+  }
   engine_.ClaimedElsewhere(was_held);
   RunClaimed(record, worker);
   return POOL_OK;
@@ -207,14 +242,16 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const Admissi
     details->start_ns = details->grid_ns = std::max(start_ns, now_ns);
   }
   record.timed = record.timed || delayed;
-  const bool ages = record.priority < 0 && engine_.own_queues && engine_.dispatcher.lanes().ages();
+  const bool ages = Ages(record.priority);
   if (record.timed || ages) status = engine_.timers.Start();
   if (status != POOL_OK) {
     GiveBackRateTokens(&record);
     return refuse(status);
   }
   const bool gated = details != nullptr && (details->key != 0 || details->task_class != nullptr);
-  const bool held = delayed || gated;
+  // What may expire is held until its timer is armed: once queued it may run, fail and wait for another attempt at once.
+  const bool expires = details != nullptr && details->expire_ns != kNever;
+  const bool held = delayed || gated || expires;
   if (held) record.BeginHeld();
   // A task that waits for room might be the one to make it; one that runs too deep already is not run here.
   Tls& tls = CurrentTls();
@@ -224,25 +261,30 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const Admissi
   }
   const bool own = IsOwnThread();
   if (policy.on_full == POOL_ON_FULL_BLOCK && own) admission = Admission::kExempt;
-  if (policy.on_full == POOL_ON_FULL_CALLER_RUNS && own && (OwnWorker(tls) == nullptr || !HasStack(OwnWorker(tls)))) {
-    admission = Admission::kExempt;
-  }
+  if (policy.on_full == POOL_ON_FULL_CALLER_RUNS && !MayRunHere(tls)) admission = Admission::kExempt;
   const uint64_t cost_bytes = details != nullptr ? details->cost_bytes : 0;
   const Slot slot = SlotOf(record);
   record.Ref();  // beyond its run, which may be over before this returns
   const RecordReference reference(record);
+  bool bytes_full = false;
   const auto attempt = [&]() -> Status {
     if (admission == Admission::kExempt) {
       engine_.bytes.AcquireExempt(cost_bytes);
-    } else if (!engine_.bytes.TryAcquire(cost_bytes)) {
-      return POOL_E_FULL;
+    } else {
+      // What is held now will lie in its lane in a moment, or when its turn has come.
+      if (held && !delayed && engine_.dispatcher.LaneIsFull(record.priority)) return POOL_E_FULL;
+      bytes_full = !engine_.bytes.TryAcquire(cost_bytes);
+      if (bytes_full) return POOL_E_FULL;
     }
     uint32_t accepted = 0;
     const Status tried = held ? TryAccept(admission) : TryQueue(&slot, 1, admission, record.priority, &accepted);
     if (tried != POOL_OK && cost_bytes != 0) engine_.GiveBackBytes(cost_bytes);
     return tried;
   };
-  const auto has_room = [&] { return engine_.dispatcher.HasRoom() && engine_.bytes.HasRoom(cost_bytes); };
+  const auto has_room = [&] {
+    return engine_.dispatcher.HasRoom() && !engine_.dispatcher.LaneIsFull(record.priority) &&
+           engine_.bytes.HasRoom(cost_bytes);
+  };
   const bool run_here = policy.on_full == POOL_ON_FULL_CALLER_RUNS && !delayed;
   if (run_here) {
     status = attempt();
@@ -254,6 +296,10 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const Admissi
     }
   } else {
     status = Admit(policy, submit_deadline_ns, record.priority, attempt, has_room);
+    if (status == POOL_E_FULL && bytes_full) {
+      status = FailAtLimit(POOL_E_FULL, "too many bytes wait; retry later, use ON_FULL_BLOCK or raise the limit",
+                           "options.queue_limit_bytes", engine_.bytes.limit());
+    }
   }
   if (status != POOL_OK) {
     GiveBackRateTokens(&record);
@@ -261,14 +307,13 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const Admissi
   }
   if (held) {
     if (!delayed) {
-      if (record.timed && details->expire_ns != kNever) engine_.timers.WatchWait(record, details->expire_ns);
+      if (expires) engine_.timers.WatchWait(record, details->expire_ns);
       MoveOn(engine_, record);
     } else if (!engine_.timers.Hold(record, start_ns, details != nullptr && details->period_ns != 0)) {
       EndHeld(record);
     }
-  } else {
-    if (details != nullptr && details->expire_ns != kNever) engine_.timers.WatchWait(record, details->expire_ns);
-    if (ages) WatchLane(record.priority);
+  } else if (ages) {
+    WatchLane(record.priority);
   }
   OfferToMembers(record);
   return POOL_OK;
@@ -300,6 +345,7 @@ Status Pool::SetClass(uint32_t id, const pool_class_options_t& options) {
   engine_.classes.SetRetry(*task_class, retry);
   task_class->on_rate.store(on_rate, kRelaxed);
   task_class->rate.SetRate(rate);
+  engine_.space_event.Notify();  // who waits for a token of its class looks again
   task_class->gate.SetLimit(options.concurrency_max);
   while (TaskRecord* next = task_class->gate.Admit()) MoveOn(engine_, *next);
   return POOL_OK;

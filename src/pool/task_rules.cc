@@ -19,6 +19,12 @@ Status CheckChoice(int32_t value, int32_t last, const char* what, const char* fi
   return Fail(POOL_E_INVALID, "%s.%s = %" PRId32 " is no %s value; use 0 for the default", what, field, value, kind);
 }
 
+// Rules that say nothing without retries_max or period_ns, but may be wrong.
+bool HasIdleRules(const pool_task_t& task) {
+  return (task.period_mode | task.backoff_jitter | task.retry_on) != 0 || task.backoff_factor_percent != 0 ||
+         (task.backoff_first_ns | task.backoff_max_ns) != 0;
+}
+
 uint64_t OrDefault(int64_t value, uint64_t fallback) { return value == 0 ? fallback : static_cast<uint64_t>(value); }
 
 }  // namespace
@@ -30,7 +36,7 @@ bool NeedsTimers(const pool_task_t& task) {
 
 bool NeedsDetails(const pool_task_t& task) {
   return NeedsTimers(task) || task.done != nullptr || task.name != nullptr || task.key != 0 || task.class_id != 0 ||
-         task.cost_bytes != 0;
+         task.cost_bytes != 0 || HasIdleRules(task);
 }
 
 Status CheckTime(int64_t time_ns, const char* what, const char* field) {

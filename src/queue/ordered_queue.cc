@@ -231,13 +231,17 @@ uint32_t OrderedQueue::Push(const Slot* slots, uint32_t count, int32_t priority,
   return pushed;
 }
 
-bool OrderedQueue::PutBack(Slot slot, int32_t priority) {
-  if (order_ == Order::kNewestFirst) return Push(&slot, 1, 0, false) == 1;
-  const Key key{first_sequence_ - 1, priority};
+bool OrderedQueue::PutBack(Slot slot, TaskPlace taken_from) {
+  if (order_ == Order::kNewestFirst) {
+    if (taken_from.sequence == 0) return Push(&slot, 1, 0, false) == 1;
+    taken_from.priority = 0;
+  }
+  const bool known = taken_from.sequence != 0;
+  const Key key{known ? taken_from.sequence : first_sequence_ - 1, taken_from.priority};
   Place place = PlaceAfter(key);
   if ((place.chunk == chunk_count_ || chunks_[place.chunk].Full()) && !MakeRoom(key, &place)) return false;
   chunks_[place.chunk].Insert(place.index, Entry{key, slot});
-  --first_sequence_;
+  if (!known) --first_sequence_;
   moved_.Add();
   return true;
 }
@@ -253,9 +257,11 @@ void OrderedQueue::TakeFrom(Place place, Slot* out) {
   taken_.Add();
 }
 
-bool OrderedQueue::Take(Slot* out) {
+bool OrderedQueue::Take(Slot* out, TaskPlace* place) {
   if (chunk_count_ == 0) return false;
-  TakeFrom(order_ == Order::kPriority ? Place{0, 0} : Last(), out);
+  const Place first = order_ == Order::kPriority ? Place{0, 0} : Last();
+  if (place != nullptr) *place = {KeyAt(first).priority, KeyAt(first).sequence};
+  TakeFrom(first, out);
   return true;
 }
 

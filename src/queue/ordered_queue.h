@@ -37,11 +37,12 @@ class alignas(kCacheLine) OrderedQueue {
   [[nodiscard]] uint32_t Push(const Slot* slots, uint32_t count, int32_t priority, bool counted)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // It was taken first, and cannot be run now: before its equals again, uncounted. False: no memory.
-  [[nodiscard]] bool PutBack(Slot slot, int32_t priority) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // It was taken, and cannot be run now: to its place again, or, without a sequence, first among its equals, uncounted.
+  // False: no memory.
+  [[nodiscard]] bool PutBack(Slot slot, TaskPlace place) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // The first in order. This and the next two: false if there is none.
-  [[nodiscard]] bool Take(Slot* out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  [[nodiscard]] bool Take(Slot* out, TaskPlace* place = nullptr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // The one that has waited longest, whatever its priority.
   [[nodiscard]] bool TakeOldest(Slot* out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -87,6 +87,7 @@ Status CompletionQueue::Poll(pool_completion_t* out, uint32_t cap, uint64_t dead
       *count = taken;
       if (taken > 0 || cap == 0) return POOL_OK;
       if (detached_.load(kRelaxed)) return FailConst(POOL_E_CLOSED, "the completion queue is detached");
+      if (handle_over_.load(kRelaxed)) return FailConst(POOL_E_BADHANDLE, "the completion queue was released meanwhile");
     }
     if (!ready_.Await(deadline_ns, [this] { return Ready(); })) {
       return FailConst(POOL_E_TIMEOUT, "the time is over, and no task of the queue has ended");
@@ -110,11 +111,23 @@ void CompletionQueue::Detach(uint32_t own_callbacks) {
   {
     MutexLock lock(mu_);
     detached_.store(true, kRelease);
+    size_.store(0, kRelease);
     if (fd_ >= 0) SignalEventFd(fd_);  // who waits looks, and finds it detached
   }
   ready_.Notify();
+  // Callbacks that detach at once would wait for each other.
+  detaching_.fetch_add(own_callbacks, kRelaxed);
+  if (own_callbacks != 0) quiet_.Notify();
   FullFence();  // as in BeginCallback
-  (void)quiet_.Await(kNever, [&] { return callbacks_.load(kAcquire) <= own_callbacks; });
+  (void)quiet_.Await(kNever, [&] {
+    return callbacks_.load(kAcquire) <= (own_callbacks == 0 ? 0 : detaching_.load(kRelaxed));
+  });
+  detaching_.fetch_sub(own_callbacks, kRelaxed);
+}
+
+void CompletionQueue::EndHandle() {
+  handle_over_.store(true, kRelease);
+  ready_.Notify();
 }
 
 }  // namespace workpool

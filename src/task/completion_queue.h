@@ -1,7 +1,7 @@
 // CompletionQueue: results of many tasks for one reader, who waits for a descriptor in a loop of his own. A task reserves
 // its place when it is submitted, so no completion is ever lost and the queue never grows.
 // Threads:   all, any thread.
-// Ownership: counted: the handle, and each task that names it until its record goes.
+// Ownership: counted: the handle, and each task that names it until it is over.
 #pragma once
 
 #include <cstdint>
@@ -32,12 +32,16 @@ class CompletionQueue {
   [[nodiscard]] bool BeginCallback();
   void EndCallback();
 
-  // At most cap of the oldest; waits for the first until deadline_ns. OK, TIMEOUT, CLOSED (detached and empty).
+  // At most cap of the oldest; waits for the first until deadline_ns. OK, TIMEOUT, CLOSED (detached), BADHANDLE (none lies
+  // there, and the handle has ended).
   [[nodiscard]] Status Poll(pool_completion_t* out, uint32_t cap, uint64_t deadline_ns, uint32_t* count);
   // Readable while something lies in the queue. Below 0: SYSTEM or CLOSED.
   [[nodiscard]] int32_t Descriptor();
-  // No callback runs on return, and none will. But for one that the caller itself runs inside.
+  // No callback runs on return, and none will. But for those that the caller itself runs inside, and, if there are any,
+  // others that detach at the same time.
   void Detach(uint32_t own_callbacks);
+  // The handle has ended: who waits is told.
+  void EndHandle();
 
  private:
   friend CompletionQueue* New<CompletionQueue, pool_completion_t*&, uint32_t&>(pool_completion_t*&, uint32_t&);
@@ -45,13 +49,17 @@ class CompletionQueue {
   CompletionQueue(pool_completion_t* ring, uint32_t capacity) : capacity_(capacity), ring_(ring) {}
   ~CompletionQueue();
 
-  [[nodiscard]] bool Ready() const { return size_.load(kAcquire) != 0 || detached_.load(kAcquire); }
+  [[nodiscard]] bool Ready() const {
+    return size_.load(kAcquire) != 0 || detached_.load(kAcquire) || handle_over_.load(kAcquire);
+  }
 
   const uint32_t capacity_;
   Atomic<uint32_t> refs_{1};
   Atomic<uint32_t> size_{0};  // written under the lock
   Atomic<bool> detached_{false};
+  Atomic<bool> handle_over_{false};
   Atomic<uint32_t> callbacks_{0};
+  Atomic<uint32_t> detaching_{0};  // callbacks that wait in Detach
   Event ready_;
   Event quiet_;
   Mutex mu_;

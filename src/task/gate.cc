@@ -13,6 +13,13 @@ uint64_t HashOf(uint64_t key) {
   return key ^ key >> 31;
 }
 
+// What comes to a gate has some.
+TaskDetails& DetailsOf(TaskRecord& record) {
+  TaskDetails* details = record.details();
+  if (details == nullptr) __builtin_unreachable();
+  return *details;
+}
+
 }  // namespace
 
 void GateLine::Push(TaskRecord& record) {
@@ -36,7 +43,7 @@ bool Gate::Enter(TaskRecord& record) {
   MutexLock lock(mu_);
   if (HasRoom()) {
     ++inside_;
-    record.details()->inside_class = true;
+    DetailsOf(record).inside_class.store(true, kRelaxed);
     return true;
   }
   line_.Push(record);
@@ -46,14 +53,14 @@ bool Gate::Enter(TaskRecord& record) {
 TaskRecord* Gate::Leave(TaskRecord& record) {
   MutexLock lock(mu_);
   // Under the lock: another thread may just have let it in.
-  if (!record.details()->inside_class) return nullptr;
-  record.details()->inside_class = false;
+  if (!DetailsOf(record).inside_class.load(kRelaxed)) return nullptr;
+  DetailsOf(record).inside_class.store(false, kRelaxed);
   --inside_;
   if (!HasRoom()) return nullptr;
   TaskRecord* next = line_.Pop();
   if (next == nullptr) return nullptr;
   ++inside_;
-  next->details()->inside_class = true;
+  DetailsOf(*next).inside_class.store(true, kRelaxed);
   return next;
 }
 
@@ -68,7 +75,7 @@ TaskRecord* Gate::Admit() {
   TaskRecord* next = line_.Pop();
   if (next == nullptr) return nullptr;
   ++inside_;
-  next->details()->inside_class = true;
+  DetailsOf(*next).inside_class.store(true, kRelaxed);
   return next;
 }
 
@@ -87,7 +94,7 @@ TaskRecord* KeyGates::Leave(TaskRecord& record) {
 }
 
 bool KeyGates::Shard::Enter(TaskRecord& record, uint64_t hash) {
-  TaskDetails& details = *record.details();
+  TaskDetails& details = DetailsOf(record);
   MutexLock lock(mu_);
   for (TaskRecord* inside = *BucketOf(hash); inside != nullptr; inside = inside->details()->same_bucket) {
     if (inside->details()->key != details.key) continue;
@@ -99,15 +106,15 @@ bool KeyGates::Shard::Enter(TaskRecord& record, uint64_t hash) {
   details.same_bucket = *bucket;
   *bucket = &record;
   ++count_;
-  details.inside_key = true;
+  details.inside_key.store(true, kRelaxed);
   return true;
 }
 
 TaskRecord* KeyGates::Shard::Leave(TaskRecord& record, uint64_t hash) {
-  TaskDetails& details = *record.details();
+  TaskDetails& details = DetailsOf(record);
   MutexLock lock(mu_);
-  if (!details.inside_key) return nullptr;
-  details.inside_key = false;
+  if (!details.inside_key.load(kRelaxed)) return nullptr;
+  details.inside_key.store(false, kRelaxed);
   TaskRecord** link = BucketOf(hash);
   while (*link != &record) link = &(*link)->details()->same_bucket;
   TaskRecord* next = details.line.Pop();
@@ -117,8 +124,8 @@ TaskRecord* KeyGates::Shard::Leave(TaskRecord& record, uint64_t hash) {
     if (capacity_ > kBucketsMin && count_ < capacity_ / 8) Resize(capacity_ / 4);
     return nullptr;
   }
-  TaskDetails& more = *next->details();
-  more.inside_key = true;
+  TaskDetails& more = DetailsOf(*next);
+  more.inside_key.store(true, kRelaxed);
   more.line = details.line;
   more.same_bucket = details.same_bucket;
   *link = next;

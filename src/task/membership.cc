@@ -1,19 +1,26 @@
 #include "task/membership.h"
 
-#include "task/task_record.h"
+#include "task/task_details.h"
 
 namespace workpool {
 
 void Members::List::Push(Membership& member) {
   member.previous = nullptr;
   member.next = newest;
-  if (newest != nullptr) newest->previous = &member;
+  (newest != nullptr ? newest->previous : oldest) = &member;
   newest = &member;
+}
+
+void Members::List::PushOldest(Membership& member) {
+  member.next = nullptr;
+  member.previous = oldest;
+  (oldest != nullptr ? oldest->next : newest) = &member;
+  oldest = &member;
 }
 
 void Members::List::Remove(Membership& member) {
   (member.previous != nullptr ? member.previous->next : newest) = member.next;
-  if (member.next != nullptr) member.next->previous = member.previous;
+  (member.next != nullptr ? member.next->previous : oldest) = member.previous;
 }
 
 bool Members::MayAdd() {
@@ -54,11 +61,19 @@ TaskRecord* Members::ClaimOne(bool held, bool* was_held) {
     TaskRecord* record = nullptr;
     {
       MutexLock lock(mu_);
-      // Passed over: one that somebody else has claimed and is about to move to the other list.
-      for (Membership* member = queued_.newest; member != nullptr; member = member->next) {
-        if (!member->record->IsWaiting() || (member->record->held() && !held)) continue;
-        record = member->record;
-        break;
+      // Passed over: one that somebody else has claimed and is about to move to the other list, and one that may not run
+      // yet. It goes to the end, out of the way of the next call.
+      const Membership* passed_over = nullptr;
+      for (Membership* member = queued_.newest; member != nullptr && member != passed_over;) {
+        if (member->record->IsWaiting() && (held || !member->record->held())) {
+          record = member->record;
+          break;
+        }
+        Membership* next = member->next;
+        if (passed_over == nullptr) passed_over = member;
+        queued_.Remove(*member);
+        queued_.PushOldest(*member);
+        member = next;
       }
       if (record == nullptr) return nullptr;
       record->Ref();
@@ -66,6 +81,24 @@ TaskRecord* Members::ClaimOne(bool held, bool* was_held) {
     if (held ? record->Claim(was_held) : record->ClaimQueued()) return record;
     record->Unref();
   }
+}
+
+TaskRecord* Members::FindWaiting(bool (*take)(TaskRecord& record)) {
+  MutexLock lock(mu_);
+  for (Membership* member = queued_.newest; member != nullptr; member = member->next) {
+    if (!member->record->IsWaiting() || !take(*member->record)) continue;
+    member->record->Ref();
+    return member->record;
+  }
+  return nullptr;
+}
+
+bool Members::AnyBehind(const TaskRecord& first) {
+  MutexLock lock(mu_);
+  for (const Membership* member = queued_.newest; member != nullptr; member = member->next) {
+    if (StandsBehind(*member->record, first)) return true;
+  }
+  return false;
 }
 
 void Members::Cancel() {

@@ -40,13 +40,22 @@ class Members {
   // no worker could take yet. *was_held: whether it was one of those.
   [[nodiscard]] TaskRecord* ClaimOne(bool held, bool* was_held);
 
-  // Refuses new members and asks running ones to stop; the caller then settles what ClaimOne gives it.
+  // The newest that waits, held ones too, and for which take says yes, with a reference for the caller; or nullptr. take is
+  // called under the lock: what it looks at cannot be settled meanwhile.
+  [[nodiscard]] TaskRecord* FindWaiting(bool (*take)(TaskRecord& record));
+
+  // One of them stands behind first in the line of their key.
+  [[nodiscard]] bool AnyBehind(const TaskRecord& first);
+
+  // Refuses new members and asks running ones to stop; the caller then settles what ClaimOne or FindWaiting gives it.
   void Cancel();
 
  private:
   struct List {
     Membership* newest = nullptr;
+    Membership* oldest = nullptr;
     void Push(Membership& member);
+    void PushOldest(Membership& member);
     void Remove(Membership& member);
   };
 

@@ -7,6 +7,15 @@
 
 namespace workpool {
 
+bool StandsBehind(const TaskRecord& record, const TaskRecord& first) {
+  const TaskDetails* ahead = first.details();
+  const TaskDetails* details = record.details();
+  if (ahead == nullptr || details == nullptr || ahead->key == 0 || ahead->key != details->key) return false;
+  // One that never ran is only called back, and has no place in the line.
+  return record.engine == first.engine && &record != &first && ahead->attempts != 0 &&
+         ahead->inside_key.load(kRelaxed);
+}
+
 char* CopyText(const char* text) {
   const size_t bytes = std::strlen(text) + 1;
   auto* copy = static_cast<char*>(AllocateBytes(bytes, 1));

@@ -49,9 +49,9 @@ struct TaskDetails {
   bool in_done = false;         // its done is running
   uint32_t retries = 0;         // since it last succeeded
 
-  // ---- under the lock of the gate
-  bool inside_key = false;
-  bool inside_class = false;
+  // ---- written under the lock of the gate
+  Atomic<bool> inside_key{false};
+  Atomic<bool> inside_class{false};
   TaskRecord* behind = nullptr;       // the next that waits at the same gate
   TaskRecord* same_bucket = nullptr;  // inside by its key: the next one in its bucket
   GateLine line;                      // and those of its key that wait
@@ -76,6 +76,9 @@ struct TaskDetails {
   void SetText(const char* source);
   void CopyResult(pool_result_t* out) const;
 };
+
+// record waits in the line of its key until first, which runs on the calling thread or around it, has ended.
+[[nodiscard]] bool StandsBehind(const TaskRecord& record, const TaskRecord& first);
 
 // A copy of text in memory of its own; nullptr: out of memory.
 [[nodiscard]] char* CopyText(const char* text);

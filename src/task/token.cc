@@ -1,5 +1,6 @@
 #include "task/token.h"
 
+#include "base/finally.h"
 #include "base/memory.h"
 #include "task/task_details.h"
 
@@ -69,20 +70,40 @@ Token* Token::ChildAfter(Token* previous) {
   return child;
 }
 
-void Token::Cancel(int32_t reason, void (*settle)(TaskRecord& record, bool was_held, int32_t reason)) {
+void Token::CancelOwn(int32_t reason, const Canceller& canceller) {
   int32_t none = 0;
   {
     MutexLock lock(mu_);
     reason_.compare_exchange_strong(none, reason, kRelaxed, kRelaxed);
   }
   members_.Cancel();
-  bool was_held = false;
-  while (TaskRecord* member = members_.ClaimOne(true, &was_held)) {
+  while (TaskRecord* member = members_.FindWaiting(canceller.take)) {
     const RecordReference reference(*member);
-    settle(*member, was_held, this->reason());
+    canceller.settle(*member, this->reason());
   }
-  for (Token* child = ChildAfter(nullptr); child != nullptr; child = ChildAfter(child)) {
-    child->Cancel(reason, settle);
+}
+
+void Token::Cancel(int32_t reason, const Canceller& canceller) {
+  // Depth first, without recursion: a chain of children may be long. Each on the way down is held by a reference.
+  Token* token = this;
+  const Finally way_up([&] {
+    while (token != this) {
+      Token* child = token;
+      token = token->parent_;
+      child->Unref();
+    }
+  });
+  CancelOwn(reason, canceller);
+  for (;;) {
+    Token* next = token->ChildAfter(nullptr);
+    while (next == nullptr && token != this) {
+      Token* child = token;
+      token = token->parent_;
+      next = token->ChildAfter(child);
+    }
+    if (next == nullptr) return;
+    token = next;
+    token->CancelOwn(token->parent_->reason(), canceller);
   }
 }
 

@@ -25,9 +25,14 @@ class Token {
   // Adds a task, which has details, before it is queued; takes a reference for it. False: the token was cancelled.
   [[nodiscard]] bool Add(TaskRecord& member);
 
-  // It and its children refuse new tasks, and running ones are asked to stop. settle is then to be called for each task
-  // that waits, claimed and with a reference for it; was_held as in TaskRecord::Claim. Only the first reason counts.
-  void Cancel(int32_t reason, void (*settle)(TaskRecord& record, bool was_held, int32_t reason));
+  // What a cancel does to a task that waits.
+  struct Canceller {
+    bool (*take)(TaskRecord& record);                   // as in Members::FindWaiting
+    void (*settle)(TaskRecord& record, int32_t reason);  // of one taken, unless somebody claims it first
+  };
+  // It and its children refuse new tasks, running ones are asked to stop, those that wait are settled. Only the first
+  // reason counts.
+  void Cancel(int32_t reason, const Canceller& canceller);
 
   // 0: not cancelled.
   [[nodiscard]] int32_t reason() const { return reason_.load(kRelaxed); }
@@ -43,6 +48,7 @@ class Token {
   // A reference, unless it is just going.
   [[nodiscard]] bool TryRef();
   [[nodiscard]] Token* ChildAfter(Token* previous);
+  void CancelOwn(int32_t reason, const Canceller& canceller);
 
   Token* const parent_;  // a reference, or nullptr
   Atomic<uint32_t> refs_{1};

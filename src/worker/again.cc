@@ -9,6 +9,8 @@
 #include "worker/call_out.h"
 #include "worker/engine.h"
 #include "worker/frame.h"
+#include "worker/other_thread.h"
+#include "worker/moving.h"
 #include "worker/settle.h"
 
 namespace workpool {
@@ -35,7 +37,8 @@ bool WantsRetry(TaskRecord& record, Worker* worker, int32_t code) {
   try {
     CallOut([&] { wanted = rules.filter(record.arg, code, record.details()->attempts) != 0; });
   } catch (abi::__forced_unwind&) {
-    Settle(record, worker, POOL_FAILED, POOL_E_THREADEXIT, true);
+    OnOtherThread(*record.engine, worker, &record,
+                  [&] { Settle(record, worker, POOL_FAILED, POOL_E_THREADEXIT, true); });
     throw;
   }
   LeaveForkedChild(frame);
@@ -85,11 +88,14 @@ bool RunsAgain(TaskRecord& record, Worker* worker, int32_t code) {
   // What it waited for in the queue is over; its deadline holds for every attempt.
   details.expire_ns = details.deadline_ns;
   const uint64_t start_ns = details.start_ns;
+  // One that is tried again keeps its place; between two periods others of its key and its class may run.
+  if (period) LeaveGates(record);
   record.Ref();  // the timer's
   if (!Requeue(record)) {
     record.Unref();
     if (period) return false;
-    EndClaimed(record, worker, POOL_CANCELLED, POOL_E_CANCELLED);
+    const int32_t reason = CancelReason(details);
+    EndClaimed(record, worker, POOL_CANCELLED, reason != 0 ? reason : POOL_E_CANCELLED);
     return true;
   }
   if (const int32_t reason = CancelReason(details); reason != 0) {

@@ -6,6 +6,15 @@
 #include "worker/worker.h"
 
 namespace workpool {
+namespace {
+
+bool Bury(Slot slot) {
+  if (!IsEntry(slot)) return false;
+  Entry& entry = EntryOf(slot);
+  return entry.kind->bury != nullptr && entry.kind->bury(entry);
+}
+
+}  // namespace
 
 Engine::Engine(const EngineOptions& engine_options)
     : options(engine_options),
@@ -21,21 +30,25 @@ Engine::Engine(const EngineOptions& engine_options)
       watermarks(engine_options.queue_high, engine_options.queue_low),
       watch(*this, engine_options.watch),
       rate(engine_options.rate),
-      retry_budget(engine_options.retry_rate) {}
+      retry_budget(engine_options.retry_rate),
+      keep_alive_ns(engine_options.keep_alive_ns) {}
 
 void Engine::PurgeTombstones() {
   // A purge looks at all that is queued: worth it if half of that is to go. With a limit that they count against, the
   // eighth of it that they may take up.
   const uint64_t enough = std::min(dispatcher.Size() / 2, exact_limit ? UINT64_MAX : options.dispatch.queue_limit / 8);
   if (tombstones.load(kRelaxed) < static_cast<int64_t>(enough) || purging.exchange(true, kRelaxed)) return;
-  const uint32_t purged = dispatcher.Purge([](Slot slot) {
-    if (!IsEntry(slot)) return false;
-    Entry& entry = EntryOf(slot);
-    return entry.kind->bury != nullptr && entry.kind->bury(entry);
-  });
+  const uint32_t purged = dispatcher.Purge(&Bury);
   tombstones.fetch_sub(purged, kRelaxed);
   purging.store(false, kRelaxed);
   if (purged > 0 && !dispatcher.limit().unlimited()) space_event.Notify();
+}
+
+bool Engine::PurgeLane(int32_t priority) {
+  if (tombstones.load(kRelaxed) <= 0) return false;
+  const uint32_t purged = dispatcher.PurgeLane(priority, &Bury);
+  tombstones.fetch_sub(purged, kRelaxed);
+  return purged > 0;
 }
 
 bool Engine::HasTasks() const {

@@ -49,6 +49,7 @@ struct EngineOptions {
   Rate rate;
   Rate retry_rate;         // retries of all its tasks together
   bool terminate_on_exception;
+  int32_t task_isolation;
   ThreadOptions thread;
   char name[64];
 };
@@ -70,7 +71,12 @@ struct Engine {
   void AddTombstones(uint32_t count) {
     const int64_t before = tombstones.fetch_add(count, kRelaxed);
     if ((before + count) / kTombstonesStep != before / kTombstonesStep) [[unlikely]] PurgeTombstones();
+    if (dispatcher.lane_limit() == POOL_UNLIMITED) [[likely]] return;
+    lane_tombstones.fetch_add(1, kRelaxed);
+    space_event.Notify();
   }
+  // Takes them out of a lane that they help to fill. True: there were any.
+  [[nodiscard]] bool PurgeLane(int32_t priority);
   // The number of tasks that wait has changed. Cheap where there are no watermarks.
   void NoteWaiting() {
     if (watermarks.on() && watermarks.Note(dispatcher.limit().waiting())) [[unlikely]] timers.LookAtQueuesAt(0);
@@ -119,8 +125,12 @@ struct Engine {
   RateLimiter retry_budget;  // of all retries together
   Log log;
   OutsideCounters outside;
+  // As in the options, until it is set anew.
+  Atomic<uint64_t> keep_alive_ns;
   // Below zero for a moment if one is taken before it is told.
   Atomic<int64_t> tombstones{0};
+  // Rises with each, where lanes are limited: one may lie in a full lane, and who waits for room there takes it out.
+  Atomic<uint32_t> lane_tombstones{0};
   Atomic<bool> purging{false};
   SharedCounter settling;  // tasks with a record that are counted as ended; settled follows when their
   SharedCounter settled;   // result is visible

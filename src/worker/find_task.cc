@@ -6,9 +6,11 @@
 namespace workpool {
 
 bool Worker::FindTask(Slot* out) {
-  if (engine_.dispatcher.lanes_used() &&
-      engine_.dispatcher.TakeFromLanes(out, true, lane_turn_)) [[unlikely]] {
-    return GaveRoom();
+  place_ = {};
+  using Ordinary = Dispatcher::Ordinary;
+  if (engine_.dispatcher.lanes_used()) [[unlikely]] {
+    const auto ordinary = deque_.SizeApprox() != 0 ? Ordinary::kHere : Ordinary::kPerhaps;
+    if (engine_.dispatcher.TakeFromLanes(out, ordinary, lane_turn_, &place_)) return GaveRoom();
   }
   if (until_fair_ == 0 && FindTaskFairly(out)) return true;
   return TakeBatch(out) || Search(out);
@@ -25,20 +27,21 @@ bool Worker::FindTaskFairly(Slot* out) {
 
 bool Worker::TakeOne(Slot* out) {
   LeaveForkedChild(frame_);  // of the threads that share these queues one may be gone with a lock
-  return engine_.dispatcher.Take(out, 1, turn_++, 1) != 0 && GaveRoom();
+  return engine_.dispatcher.Take(out, 1, turn_++, 1, &place_) != 0 && GaveRoom();
 }
 
 // A task was taken that counted against the queue limit.
 bool Worker::GaveRoom() {
-  if (!engine_.dispatcher.limit().unlimited()) engine_.space_event.Notify();
+  if (engine_.dispatcher.bounded()) engine_.space_event.Notify();
   return true;
 }
 
 bool Worker::TakeBatch(Slot* out) {
   LeaveForkedChild(frame_);  // as in TakeOne
   Slot batch[kBatchMax];
+  // Where an order is promised, one at a time: what lies in a deque behind a task that takes long would be late.
   const uint32_t taken =
-      engine_.dispatcher.Take(batch, kBatchMax, index_, engine_.idle.Load().up());
+      engine_.dispatcher.Take(batch, engine_.own_queues ? kBatchMax : 1, index_, engine_.idle.Load().up(), &place_);
   if (taken == 0) return false;
   (void)GaveRoom();
   *out = batch[0];
@@ -61,7 +64,7 @@ bool Worker::Search(Slot* out) {
   for (int round = 0;; ++round) {
     if (engine_.idle.Load().has(Census::kPaused)) return false;
     if (TakeBatch(out) || StealRound(out)) return true;
-    if (engine_.dispatcher.TakeFromLanes(out, false, lane_turn_)) return GaveRoom();
+    if (engine_.dispatcher.TakeFromLanes(out, Dispatcher::Ordinary::kNone, lane_turn_, &place_)) return GaveRoom();
     if (round >= SpinRounds(rounds_)) return false;
     SpinPause();
   }

@@ -24,6 +24,10 @@ void LookAfter(Engine& engine, int32_t priority) {
   }
   if (engine.idle.Load().NeedsHelp()) engine.workers.Help();
   if (priority > 0) engine.workers.DisturbAll();
+  if (priority < 0 && engine.timers.started()) {
+    const uint64_t due_ns = engine.dispatcher.LaneDueNs(priority);
+    if (due_ns != kNever && due_ns > NowNs()) engine.timers.LookAtQueuesAt(due_ns);
+  }
 }
 
 Step Queue(Engine& engine, TaskRecord& record) {
@@ -57,20 +61,26 @@ Step Queue(Engine& engine, TaskRecord& record) {
   return Step::kDone;
 }
 
-Step TryMoveOn(Engine& engine, TaskRecord& record) {
-  TaskDetails* details = record.details();
-  if (details != nullptr && details->key != 0 && !details->inside_key && !engine.keys.Enter(record)) return Step::kDone;
-  if (details != nullptr && details->task_class != nullptr && !details->inside_class &&
-      !details->task_class->gate.Enter(record)) {
-    return Step::kDone;
-  }
-  return Queue(engine, record);
-}
-
 }  // namespace
 
+bool EnterGates(Engine& engine, TaskRecord& record) {
+  TaskDetails* details = record.details();
+  if (details == nullptr) return true;
+  if (details->key != 0 && !details->inside_key.load(kRelaxed)) {
+    if (!engine.keys.Enter(record)) return false;
+    // Claimed and perhaps over, and nobody would take it out again if it now waited at the second gate.
+    if (!record.IsWaiting()) {
+      LeaveGates(record);
+      record.Unref();
+      return false;
+    }
+  }
+  return details->task_class == nullptr || details->inside_class.load(kRelaxed) ||
+         details->task_class->gate.Enter(record);
+}
+
 void MoveOn(Engine& engine, TaskRecord& record) {
-  while (TryMoveOn(engine, record) == Step::kNoMemory) {
+  while (EnterGates(engine, record) && Queue(engine, record) == Step::kNoMemory) {
     if (!engine.timers.started()) {
       SleepNs(kTryAgainNs);
       continue;

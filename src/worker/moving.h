@@ -8,9 +8,11 @@ namespace workpool {
 class TaskRecord;
 struct Engine;
 
+// False: it waits at one of them, with the caller's reference, until another task leaves; or it was claimed meanwhile.
+[[nodiscard]] bool EnterGates(Engine& engine, TaskRecord& record);
 // Takes over the caller's reference to a held record.
 void MoveOn(Engine& engine, TaskRecord& record);
-// The record has ended: who waits behind it goes on.
+// The record has ended, or waits for its next period: who waits behind it goes on.
 void LeaveGates(TaskRecord& record);
 // Workers look at all queues before their next task, and somebody is there who looks.
 void LookAtQueues(Engine& engine);

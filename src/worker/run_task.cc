@@ -8,6 +8,7 @@
 #include "worker/engine.h"
 #include "worker/frame.h"
 #include "worker/again.h"
+#include "worker/other_thread.h"
 #include "worker/settle.h"
 #include "worker/worker.h"
 
@@ -130,7 +131,7 @@ void RunPlain(Worker& worker, Slot slot) {
   try {
     code = CallRun(engine, worker.frame(), slot.run, slot.arg, nullptr, 0);
   } catch (abi::__forced_unwind&) {
-    EndPlain(worker, slot.arg, POOL_E_THREADEXIT);
+    OnOtherThread(engine, &worker, nullptr, [&] { EndPlain(worker, slot.arg, POOL_E_THREADEXIT); });
     throw;
   }
   EndPlain(worker, slot.arg, code);
@@ -201,7 +202,7 @@ void RunClaimed(TaskRecord& record, Worker* worker) {
     code = CallRun(engine, frame, record.run, record.arg, text, sizeof(text));
   } catch (abi::__forced_unwind&) {
     over(POOL_E_THREADEXIT);
-    Settle(record, worker, POOL_FAILED, POOL_E_THREADEXIT, true);
+    OnOtherThread(engine, worker, &record, [&] { Settle(record, worker, POOL_FAILED, POOL_E_THREADEXIT, true); });
     throw;
   }
   over(code);
@@ -211,11 +212,6 @@ void RunClaimed(TaskRecord& record, Worker* worker) {
   }
   if (details != nullptr && RunsAgain(record, worker, code)) return;
   Settle(record, worker, code == 0 ? POOL_DONE : POOL_FAILED, code, true);
-}
-
-int32_t PriorityOf(const Slot& slot) {
-  if (!IsEntry(slot) || IsFork(slot) || EntryOf(slot).kind != &kRecordKind) return 0;
-  return static_cast<TaskRecord&>(EntryOf(slot)).priority;
 }
 
 void BindRecord(TaskRecord& record) {

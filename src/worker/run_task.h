@@ -20,9 +20,6 @@ void RunClaimed(TaskRecord& record, Worker* worker);
 // Makes the entry functions of a record.
 void BindRecord(TaskRecord& record);
 
-// Of a slot that the caller has taken: 0 for all but records.
-[[nodiscard]] int32_t PriorityOf(const Slot& slot);
-
 // A plain task that carries time stamps, one in kSamplePeriod; nullptr: out of memory (then it goes unsampled).
 [[nodiscard]] Entry* MakeSample(Engine& engine, Slot slot);
 void DropSample(Entry& sample);

@@ -2,6 +2,8 @@
 
 #include <cxxabi.h>
 
+#include <utility>
+
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/finally.h"
@@ -13,6 +15,7 @@
 #include "worker/engine.h"
 #include "worker/frame.h"
 #include "worker/moving.h"
+#include "worker/other_thread.h"
 #include "worker/worker.h"
 
 namespace workpool {
@@ -61,13 +64,15 @@ void CallBack(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code)
       }
     }
   } catch (abi::__forced_unwind&) {
-    drop();
+    OnOtherThread(engine, worker, &record, drop);
     throw;
   }
   drop();
 }
 
-void Complete(CompletionQueue& completions, const TaskRecord& record, const TaskDetails& details) {
+// Given back at once: a ticket keeps the record, but not the queue and its descriptor.
+void Complete(const TaskRecord& record, TaskDetails& details) {
+  CompletionQueue& completions = *std::exchange(details.completions, nullptr);
   completions.Push(pool_completion_t{.struct_size = sizeof(pool_completion_t),
                                      .outcome = details.outcome,
                                      .code = details.code,
@@ -77,6 +82,7 @@ void Complete(CompletionQueue& completions, const TaskRecord& record, const Task
                                      .value = details.value,
                                      .wait_ns = details.wait_ns,
                                      .run_ns = details.run_ns});
+  completions.Unref();
 }
 
 }  // namespace
@@ -115,7 +121,7 @@ void Settle(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code, b
     CountEnded(engine, worker, outcome, ran);
     record.Finish();
     if (details != nullptr) {
-      if (details->completions != nullptr) Complete(*details->completions, record, *details);
+      if (details->completions != nullptr) Complete(record, *details);
       if (details->group != nullptr) details->group->MemberOver(record);
       if (details->token != nullptr) details->token->members().Over(details->under_token);
       LeaveGates(record);

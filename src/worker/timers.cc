@@ -77,7 +77,7 @@ bool Timers::Hold(TaskRecord& record, uint64_t start_ns, bool another_period) {
       record.Unref();
       return true;
     }
-    // Its submitter came late with WatchWait, after it had run.
+    // Its expiry was watched on its way to a queue, which found no memory for it.
     if (wheel_->Remove(record)) record.Unref();
     Arm(record, expire_ns < start_ns ? TimerRole::kExpire : TimerRole::kStart, due_ns);
     tell_ns = Earlier();
@@ -174,6 +174,10 @@ uint64_t Timers::Turn(void* memory) {
 void Timers::Act(TaskRecord& record, TimerRole role) {
   switch (role) {
     case TimerRole::kStart:
+      // In the queue it may still expire, though all workers block.
+      if (const TaskDetails* details = record.details(); details != nullptr && details->expire_ns != kNever) {
+        WatchWait(record, details->expire_ns);
+      }
       MoveOn(engine_, record);
       return;
     case TimerRole::kExpire: {

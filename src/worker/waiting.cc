@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/thread.h"
 #include "park/event.h"
+#include "park/service.h"
 #include "task/group.h"
 #include "task/task_details.h"
 #include "worker/engine.h"
@@ -24,25 +25,20 @@ constexpr uint64_t kHeadStartNs = 10'000'000;
 // What the running code is part of: around it on this thread, or the parent of a stolen child on another.
 const Frame* Around(const Frame& frame) { return frame.parent != nullptr ? frame.parent : frame.outer; }
 
-// A task of the same key can only run after the one that runs.
-bool IsBehind(const TaskRecord& record, const TaskRecord& running) {
-  const TaskDetails* details = record.details();
-  const TaskDetails* others = running.details();
-  return details != nullptr && others != nullptr && details->key != 0 && details->key == others->key &&
-         record.engine == running.engine;
-}
-
 bool RunsInside(const Tls& tls, const TaskRecord& record) {
   for (const Frame* frame = InnermostFrame(tls); frame != nullptr; frame = Around(*frame)) {
-    if (frame->record == &record || (frame->record != nullptr && IsBehind(record, *frame->record))) return true;
+    if (frame->record == nullptr) continue;
+    if (frame->record == &record || StandsBehind(record, *frame->record)) return true;
   }
   return false;
 }
 
-bool RunsInside(const Tls& tls, const Group& group) {
+// The caller runs inside a member, or inside a task that a member stands behind.
+bool RunsInside(const Tls& tls, Group& group) {
   for (const Frame* frame = InnermostFrame(tls); frame != nullptr; frame = Around(*frame)) {
     const TaskDetails* details = frame->record != nullptr ? frame->record->details() : nullptr;
-    if (details != nullptr && details->group == &group) return true;
+    if (details == nullptr) continue;
+    if (details->group == &group || (details->key != 0 && group.members().AnyBehind(*frame->record))) return true;
   }
   return false;
 }
@@ -57,7 +53,8 @@ void TryRunHere(TaskRecord& record, Worker* worker, bool help) {
 }
 
 Status FailDeadlock() {
-  return FailConst(POOL_E_DEADLOCK, "the task would wait for itself or for a task it runs inside");
+  return FailConst(POOL_E_DEADLOCK,
+                   "the task would wait for itself, a task it runs inside, or one behind those in the line of its key");
 }
 
 Status FailTimeout() { return FailConst(POOL_E_TIMEOUT, "the time is over; what is waited for goes on"); }
@@ -76,7 +73,10 @@ Worker* CurrentWorker(Tls& tls) {
 }
 
 BlockedScope::BlockedScope(Worker* worker_or_null) : worker_(worker_or_null) {
-  if (worker_ == nullptr) return;
+  if (worker_ == nullptr) {
+    Service::StandIn();
+    return;
+  }
   try {
     worker_->engine().workers.BeginBlocked();
   } catch (abi::__forced_unwind&) {  // the log, told of a refused thread, has ended this one

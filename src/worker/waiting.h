@@ -29,6 +29,7 @@ struct Tls;
 [[nodiscard]] bool HasStack(const Worker* worker);
 
 // While it lives, the calling worker, of whatever pool, is about to sleep inside a task and another may be up in its place.
+// If it is the service thread, in a callback, another one takes its place.
 class BlockedScope {
  public:
   explicit BlockedScope(Worker* worker_or_null);

@@ -57,7 +57,7 @@ bool Watch::LookAt(uint32_t index, uint64_t now_ns, pool_running_t* out, bool* f
   out->worker = static_cast<int32_t>(index);
   out->thread = tid;
   out->state = ThreadState(tid);
-  const RunWatch::Named& named = run.named_;
+  const RunWatch::Named named = run.named_;
   out->wall_ns = now_ns - (named.known ? named.start_ns : seen.since_ns);
   out->cpu_ns = cpu_ns - std::min(cpu_ns, named.known ? named.start_cpu_ns : seen.cpu_ns);
   out->attempt = named.known ? named.attempt : 1;

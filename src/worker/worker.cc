@@ -3,6 +3,7 @@
 #include <cxxabi.h>
 
 #include <cstdio>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -40,6 +41,7 @@ void Worker::ThreadMain(void* memory) {
   tls.worker = &worker;
   worker.tls_ = &tls;
   worker.tid_.store(CurrentTid(), kRelaxed);
+  if (worker.engine_.options.task_isolation != POOL_ISOLATION_NONE) worker.settings_.Save();
   worker.frame_ = Frame{.engine = &worker.engine_,
                         .worker = &worker,
                         .record = nullptr,
@@ -109,8 +111,9 @@ void Worker::Loop() {
   while (--until_fair_ != 0 && TryPop(&slot)) {
     if (Calm() && !searching_ && simple_ && !IsEntry(slot)) [[likely]] {
       RunSimple(slot);
-    } else if (!RunTaken(slot)) {
-      return false;
+    } else {
+      place_ = {};
+      if (!RunTaken(slot)) return false;
     }
   }
   return true;
@@ -126,7 +129,7 @@ void Worker::Loop() {
       if (IsFork(slot)) {
         CancelStolenFork(slot);
       } else {
-        MoveOut(slot);
+        MoveOut(slot, place_);
       }
       throw;
     }
@@ -139,16 +142,27 @@ void Worker::Loop() {
     RunSimple(slot);
   } else {
     Execute(slot);
+    if (engine_.options.task_isolation != POOL_ISOLATION_NONE) [[unlikely]] PutBackSettings();
   }
   return true;
+}
+
+void Worker::PutBackSettings() {
+  const char* changed = engine_.options.task_isolation == POOL_ISOLATION_FULL ? settings_.RestoreAll()
+                                                                              : settings_.RestoreFloat();
+  if (changed == nullptr) return;
+  engine_.log.Write(POOL_LOG_DEBUG, "a task has changed the %s of worker %u; it was put back", changed, index_);
 }
 
 // slot was just taken, and something waits in a lane: if that goes first, slot goes back.
 void Worker::PreferLanes(Slot* slot) {
   // A parent waits for a fork, and what comes from a lane is not to be put back there.
   Slot first;
-  if (IsFork(*slot) || PriorityOf(*slot) != 0 || !engine_.dispatcher.TakeFromLanes(&first, true, lane_turn_)) return;
-  if (!deque_.TryPush(*slot)) MoveOut(*slot);
+  if (IsFork(*slot) || place_.priority != 0) return;
+  const TaskPlace place = place_;
+  if (!engine_.dispatcher.TakeFromLanes(&first, Dispatcher::Ordinary::kHere, lane_turn_, &place_)) return;
+  (void)GaveRoom();
+  if (!deque_.TryPush(*slot)) MoveOut(*slot, place);
   *slot = first;
 }
 
@@ -158,7 +172,7 @@ void Worker::PreferLanes(Slot* slot) {
 bool Worker::TakeFork(Slot* slot) {
   do {
     if (IsFork(*slot)) return true;
-    MoveOut(*slot);
+    MoveOut(*slot, std::exchange(place_, {}));
   } while (TryPop(slot));
   return false;
 }
@@ -174,7 +188,8 @@ bool Worker::Attend() {
   const bool calm = may_work && !closing_ && !census.has(Census::kStartFailed);
   calm_.store(calm ? census.word() : 0, kRelaxed);
   const EngineOptions& options = engine_.options;
-  simple_ = !closing_ && !engine_.exact_limit && options.drop == nullptr && !options.terminate_on_exception;
+  simple_ = !closing_ && !engine_.exact_limit && options.drop == nullptr && !options.terminate_on_exception &&
+            options.task_isolation == POOL_ISOLATION_NONE;
   // calm_ before the epoch; partner: the fence between a change of hooks and Disturb. Either we see the
   // change, or Disturb's 0 comes after our store.
   FullFence();
@@ -237,8 +252,8 @@ bool Worker::GoIdle() {
   if (census.live() > engine_.workers.keep().load(kRelaxed)) {
     if (engine_.workers.tuned()) {
       deadline_ns = 0;
-    } else if (engine_.options.keep_alive_ns != kNever) {
-      deadline_ns = DeadlineAfter(static_cast<int64_t>(engine_.options.keep_alive_ns));
+    } else if (const uint64_t keep_alive_ns = engine_.keep_alive_ns.load(kRelaxed); keep_alive_ns != kNever) {
+      deadline_ns = DeadlineAfter(static_cast<int64_t>(keep_alive_ns));
     }
   }
   counters.parks.Add();
@@ -269,9 +284,9 @@ bool Worker::Expired() {
   return false;
 }
 
-void Worker::MoveOut(Slot slot) {
+void Worker::MoveOut(Slot slot, TaskPlace place) {
   // Without memory for the queue it is run here: late, but not lost.
-  if (!engine_.dispatcher.PutBack(slot, index_, PriorityOf(slot))) Execute(slot);
+  if (!engine_.dispatcher.PutBack(slot, index_, place)) Execute(slot);
 }
 
 void Worker::End(bool unwound) {
@@ -295,7 +310,7 @@ void Worker::EndByUnwind() {
     if (IsFork(slot)) {
       counters.cancelled.Add();  // its parent was unwound with this thread, and it lay in the parent's frame
     } else {
-      MoveOut(slot);
+      MoveOut(slot, {});
     }
   }
   if (searching_) engine.idle.EndSearch();
@@ -316,68 +331,6 @@ void Worker::EndByUnwind() {
 }
 
 void Worker::Help() { engine_.workers.Help(); }
-
-// Moves the older half of the deque to an injection queue, from which others take whole batches, and tells of them.
-void Worker::Spill(Admission admission) {
-  Slot half[Deque::kCapacityMax / 2];
-  const size_t taken = deque_.TakeOldest(half, Deque::kCapacityMax / 2);
-  uint32_t count = 0;
-  for (size_t i = 0; i < taken; ++i) {
-    // A fork stays, so that its parent's join finds it.
-    if (IsFork(half[i])) {
-      (void)deque_.TryPush(half[i]);
-    } else {
-      half[count++] = half[i];
-    }
-  }
-  const uint32_t moved = count == 0 ? 0 : engine_.dispatcher.Push(half, count, index_, admission, false).accepted;
-  for (uint32_t i = moved; i < count; ++i) (void)deque_.TryPush(half[i]);
-  if (!quiet_.Fence() && idle_.Load().NeedsHelp()) Help();
-}
-
-Status Worker::SubmitShared(Slot slot, Admission admission, int32_t priority) {
-  if (engine_.idle.Load().has(Census::kRefuseAll)) [[unlikely]] {
-    return FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks");
-  }
-  const auto result = engine_.dispatcher.Push(&slot, 1, index_, admission, true, priority);
-  if (result.accepted == 0) return result.status;
-  // As below.
-  if (!quiet_.Fence() && engine_.idle.Load().NeedsHelp()) engine_.workers.Help();
-  return POOL_OK;
-}
-
-Status Worker::Submit(Slot slot, Admission admission) {
-  if (!engine_.own_queues) return SubmitShared(slot, admission, 0);
-  const Census census = engine_.idle.Load();
-  if (census.has(Census::kRefuseAll)) [[unlikely]] {
-    return FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks");
-  }
-  if (!deque_.HasRoom()) [[unlikely]] Spill(admission);
-  if (deque_.HasRoom()) [[likely]] {
-    if (engine_.exact_limit) {
-      if (admission == Admission::kExempt) {
-        engine_.dispatcher.limit().AcquireExempt(1);
-      } else if (engine_.dispatcher.limit().Acquire(1) == 0) {
-        return POOL_E_FULL;  // the caller says so
-      }
-    }
-    counters.submitted.Add();
-    deque_.Push(slot);
-  } else {
-    const auto result = engine_.dispatcher.Push(&slot, 1, index_, admission, true);
-    if (result.accepted == 0) return result.status;
-  }
-  // The task before the look at the census; partners: the fence in IdleSet::Announce, and Quiet::Alert.
-  if (!quiet_.Fence() && engine_.idle.Load().NeedsHelp()) engine_.workers.Help();
-  return POOL_OK;
-}
-
-bool Worker::TryPush(Slot slot) {
-  if (!deque_.TryPush(slot)) return false;
-  // As in Submit.
-  if (!quiet_.Fence() && engine_.idle.Load().NeedsHelp()) engine_.workers.Help();
-  return true;
-}
 
 void Worker::Execute(Slot slot) {
   if (IsEntry(slot)) {

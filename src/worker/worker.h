@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "base/thread_line.h"
+#include "base/thread_settings.h"
 #include "dispatch/lanes.h"
 #include "park/idle_set.h"
 #include "park/quiet.h"
@@ -105,7 +106,8 @@ class alignas(kCacheLine) Worker {
   [[nodiscard]] bool Expired();
   [[nodiscard]] bool TakeFork(Slot* slot);
   void PreferLanes(Slot* slot);
-  void MoveOut(Slot slot);
+  void PutBackSettings();
+  void MoveOut(Slot slot, TaskPlace place);
   void End(bool unwound);
   void EndByUnwind();
 
@@ -116,6 +118,7 @@ class alignas(kCacheLine) Worker {
   const bool plain_submits_;  // no exact queue limit, and no order for all
   // ---- owner only
   Tls* tls_ = nullptr;
+  ThreadSettings settings_;  // as they were when it started, if tasks are isolated
   Frame frame_{};          // what plain tasks, which never run nested, see as their context
   bool simple_ = false;    // neither limit, drop, closing nor exceptions ask for more than a call and two counts
   Random random_;
@@ -127,6 +130,7 @@ class alignas(kCacheLine) Worker {
   uint32_t until_fair_ = kFairnessPeriod;  // takes of its own newest tasks
   bool fair_to_own_ = false;               // the last fair take was from an injection queue
   uint32_t turn_ = 0;      // the injection queue whose turn it is
+  TaskPlace place_;        // where the task that was taken last stood
   bool lanes_press_ = false;   // a task in a lane may go before its own
   LaneTurn lane_turn_;
   uint64_t hooks_epoch_ = 0;

@@ -154,6 +154,8 @@ static void use_groups_forks_and_loops(pool_t pool) {
 
 int main(void) {
   pool_options_t options;
+  pool_option_t option;
+  char value[64];
   pool_stats_t stats;
   pool_t pool = 0, shared = 0;
   uint64_t hook_id = 0;
@@ -165,7 +167,9 @@ int main(void) {
   EXPECT(pool_abi_version() == POOL_VERSION_MAJOR * 1000 + POOL_VERSION_MINOR);
   EXPECT(pool_now_ns() > 0);
   EXPECT(pool_options_init(&options, sizeof(options)) == POOL_OK);
-  options.workers_max = 2;
+  EXPECT(pool_options_preset(&options, "batch") == POOL_OK);
+  EXPECT(pool_options_set(&options, "workers_max", "2") == POOL_OK);
+  EXPECT(options.workers_max == 2);
   options.name = "c99";
   options.drop = drop_item;
   options.log_fn = log_line;
@@ -175,6 +179,11 @@ int main(void) {
   options.on_exception = POOL_EXC_CAPTURE;
   EXPECT(pool_create(&options, &pool) == POOL_OK);
   EXPECT(pool_worker_index(pool) == -1);
+  EXPECT(pool_option_list(3, &option, sizeof(option)) == POOL_OK);
+  EXPECT(option.type == POOL_OPTION_TIME && option.live == 1);
+  EXPECT(pool_set(pool, option.name, "250") == POOL_OK);
+  EXPECT(pool_get(pool, option.name, value, sizeof(value), &needed) == POOL_OK);
+  EXPECT(strcmp(value, "250") == 0 && needed == 4);
 
   EXPECT(pool_hook_add(pool, hook, hook, NULL, &hook_id) == POOL_OK);
   EXPECT(pool_submit(pool, run_item, &plain) == POOL_OK);

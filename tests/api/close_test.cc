@@ -1,4 +1,5 @@
 // pool_close: what is refused, what still runs, what ends cancelled.
+#include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 #include <memory>
@@ -144,6 +145,73 @@ TEST_CASE("CANCEL_QUEUED ends what has not started as CANCELLED with code CLOSED
   CHECK(with_ticket.drops == 1);
   CHECK(pool_ticket_release(ticket) == POOL_OK);
   CHECK(pool_group_release(group) == POOL_OK);
+}
+
+// Wherever they wait: in the queue of an order, in a lane, for their time, behind a key.
+TEST_CASE("what waits is cancelled at once, though no worker is free: by a close, a release, and in a task", "[close]") {
+  enum class End { kClose, kRelease };
+  const auto end_it = [](pool_t pool, End end) {
+    return end == End::kRelease ? pool_release(pool) : pool_close(pool, POOL_CANCEL_QUEUED, 0);
+  };
+  for (const int32_t strategy :
+       {POOL_STRATEGY_STEALING, POOL_STRATEGY_FIFO, POOL_STRATEGY_LIFO, POOL_STRATEGY_PRIORITY}) {
+    for (const End end : {End::kClose, End::kRelease}) {
+      for (const bool in_task : {false, true}) {
+        CAPTURE(strategy, in_task);
+        const bool releases = end == End::kRelease;
+        CAPTURE(releases);
+        const bool ordered = strategy == POOL_STRATEGY_FIFO || strategy == POOL_STRATEGY_LIFO;
+        pool_options_t options = Options(1);
+        options.strategy = strategy;
+        ScopedPool pool(options);
+        Gate gate, over;
+        struct Holder {
+          std::function<void()> run;
+          std::atomic<bool> gone{false};
+        } holder;
+        pool_status_t status = POOL_E_INTERNAL;
+        holder.run = [&] {
+          gate.Pass();
+          if (in_task) status = end_it(pool, end);
+          over.Pass();
+        };
+        pool_task_t holding = Task(
+            [](void* arg, pool_ctx_t*) {
+              static_cast<Holder*>(arg)->run();
+              return int32_t{0};
+            },
+            &holder);
+        holding.drop = [](void* arg, int32_t) { static_cast<Holder*>(arg)->gone = true; };
+        Must(pool_submit_task(pool, &holding, nullptr), "submit");
+        REQUIRE(gate.AwaitArrivals(1));
+        Tally tallies[6];
+        for (int32_t i = 0; i < 6; ++i) {
+          pool_task_t task = TallyTask(tallies[i]);
+          if (i < 3) task.priority = ordered ? 0 : i - 1;
+          if (i == 3) task.delay_ns = 3'600'000'000'000;
+          if (i >= 4) task.key = 9;
+          Must(pool_submit_task(pool, &task, nullptr), "submit");
+        }
+        gate.Open();
+        if (!in_task) {
+          REQUIRE(over.AwaitArrivals(1));
+          status = end_it(pool, end);
+        }
+        CHECK(PollUntil([&] {
+          return std::all_of(std::begin(tallies), std::end(tallies), [](Tally& tally) { return tally.drops == 1; });
+        }, kBoundNs / 4));
+        for (Tally& tally : tallies) CHECK((tally.runs == 0 && tally.drop_outcome == POOL_CANCELLED));
+        over.Open();
+        CHECK(PollUntil([&] { return holder.gone.load(); }));
+        if (releases) {
+          (void)pool.GiveUp();
+        } else {
+          CheckSettled(pool);
+        }
+        CHECK((status == POOL_OK || status == POOL_E_TIMEOUT));
+      }
+    }
+  }
 }
 
 TEST_CASE("CANCEL_QUEUED leaves running tasks alone, CANCEL_ALL asks them to stop", "[close]") {

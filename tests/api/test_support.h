@@ -184,7 +184,8 @@ struct Tally {
   static void Drop(void* arg, int32_t outcome) {
     auto* tally = static_cast<Tally*>(arg);
     tally->drop_outcome = outcome;
-    if (tally->drops.fetch_add(1) >= tally->dones.load()) tally->done_before_drop = false;
+    if (tally->drops.load() >= tally->dones.load()) tally->done_before_drop = false;
+    tally->drops.fetch_add(1);  // last: who waits for it may take the tally away
   }
 };
 
@@ -265,6 +266,18 @@ inline pool_stats_t Stats(pool_t pool) {
 inline uint64_t Misuse(pool_t pool) { return Stats(pool).misuse; }
 
 inline bool WaitIdle(pool_t pool) { return pool_wait_idle(pool, kBoundNs) == POOL_OK; }
+
+// Every accepted task ends, and has had one outcome when nothing waits or runs any more; or the program ends.
+inline void CheckSettled(pool_t pool) {
+  Must(pool_wait_idle(pool, kBoundNs), "pool_wait_idle");
+  const pool_stats_t stats = Stats(pool);
+  const uint64_t outcomes = stats.done + stats.failed + stats.cancelled + stats.expired + stats.shed;
+  if (stats.submitted == outcomes && stats.queued == 0) return;
+  std::fprintf(stderr, "%llu submitted, %llu outcomes, %llu queued\n",
+               static_cast<unsigned long long>(stats.submitted), static_cast<unsigned long long>(outcomes),
+               static_cast<unsigned long long>(stats.queued));
+  std::abort();
+}
 
 // Kernel ids of the threads of this process.
 inline std::set<int> ThreadIds() {

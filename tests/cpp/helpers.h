@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <catch2/catch.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <future>
@@ -92,6 +93,22 @@ inline workpool::options Workers(std::uint32_t min, std::uint32_t max) {
   o.workers_min = min;
   o.workers_max = max;
   return o;
+}
+
+// Options of one task by assignments, since C++17 has no designated initializers.
+template <class Set>
+workpool::task_options Rules(Set&& set) {
+  workpool::task_options o;
+  set(o);
+  return o;
+}
+
+// Closes the pool and looks that every task that it accepted has exactly one outcome.
+inline void CheckSettled(workpool::pool& pool,
+                         workpool::close_mode mode = workpool::close_mode::drain) {
+  CHECK(pool.close(mode, std::chrono::seconds(20)));
+  const pool_stats_t s = pool.stats();
+  CHECK(s.submitted == s.done + s.failed + s.cancelled + s.expired + s.shed);
 }
 
 // The code of the workpool::error that f throws; 0 if it throws none.

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/cpus.h"
+#include "base/event_fd.h"
 #include "base/futex.h"
 #include "base/memory.h"
 #include "base/thread.h"
@@ -87,6 +88,13 @@ size_t StackLeft() {
   return static_cast<size_t>(static_cast<const char*>(__builtin_frame_address(0)) -
                              g_scheduler.stack_base());
 }
+
+// ---- event_fd.h ------------------------------------------------------------------------------
+
+int OpenEventFd() { return -EMFILE; }
+void CloseEventFd(int) {}
+void SignalEventFd(int) {}
+void ClearEventFd(int) {}
 
 // ---- thread_line.h ---------------------------------------------------------------------------
 

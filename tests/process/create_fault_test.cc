@@ -205,6 +205,63 @@ TEST_CASE("C11: whichever start fails, counters match the threads, all runs, des
   }
 }
 
+TEST_CASE("E2: with no thread for the times of tasks a submit that needs them says so and accepts nothing",
+          "[create_fault]") {
+  const size_t threads = ThreadCount();
+  Tally tally;
+  {
+    ScopedPool pool(2);
+    // A worker lives already.
+    REQUIRE(pool_submit(pool, DoNothing, nullptr) == POOL_OK);
+    REQUIRE(WaitIdle(pool));
+    pool_task_t tasks[5];
+    for (pool_task_t& task : tasks) task = TallyTask(tally);
+    tasks[0].delay_ns = 1'000'000;
+    tasks[1].deadline_ns = pool_now_ns() + kBoundNs;
+    tasks[2].run_timeout_ns = kBoundNs;
+    tasks[3].period_ns = kBoundNs;
+    tasks[4].retries_max = 1;
+    {
+      const Refusal refusal(0, kAlways);
+      for (const pool_task_t& task : tasks) {
+        pool_ticket_t ticket = 7;
+        CHECK(pool_submit_task(pool, &task, &ticket) == POOL_E_THREAD);
+        CHECK(ticket == 0);
+      }
+      CHECK(pool_submit(pool, DoNothing, nullptr) == POOL_OK);
+      REQUIRE(WaitIdle(pool));
+      CHECK(Stats(pool).submitted == 2);
+    }
+    CHECK(tally.runs + tally.dones + tally.drops == 0);
+    CHECK(pool_submit_task(pool, &tasks[0], nullptr) == POOL_OK);
+    CheckSettled(pool);
+    CHECK(tally.runs == 1);
+    CHECK(tally.drops == 1);
+  }
+  CHECK(AwaitThreadCount(threads));
+}
+
+TEST_CASE("E1: a task that is due while no worker can be started runs when threads are to be had again",
+          "[create_fault]") {
+  for (const bool watched : {false, true}) {
+    Tally tally;
+    ScopedPool pool(1);
+    pool_task_t task = TallyTask(tally);
+    task.delay_ns = 20'000'000;
+    REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+    {
+      const Refusal refusal(0, kAlways);
+      // Nobody has called meanwhile, or somebody waits.
+      if (watched) CHECK(pool_wait_idle(pool, 100'000'000) == POOL_E_TIMEOUT);
+      CHECK(PollUntil([&] { return Stats(pool).start_failures >= 3; }));
+      CHECK(tally.runs == 0);
+    }
+    CHECK(PollUntil([&] { return tally.drops == 1; }));
+    CheckSettled(pool);
+    CHECK(tally.runs == 1);
+  }
+}
+
 TEST_CASE("C11: a replacement that cannot be started is made up for by the next submit",
           "[create_fault]") {
   const size_t threads = ThreadCount();

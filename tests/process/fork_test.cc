@@ -24,18 +24,21 @@ void ExpectWorkingPool(uint32_t workers) {
   EXPECT(pool_create(&options, &pool) == POOL_OK);
   std::atomic<uint64_t> runs{0};
   for (int i = 0; i < 1'000; ++i) EXPECT(pool_submit(pool, CountRun, &runs) == POOL_OK);
-  const pool_task_t task = Task(CountRun, &runs);
-  pool_ticket_t ticket = 0;
-  EXPECT(pool_submit_task(pool, &task, &ticket) == POOL_OK);
-  EXPECT(pool_wait(ticket, 0, kBoundNs, nullptr, 0) == POOL_OK);
-  EXPECT(pool_ticket_release(ticket) == POOL_OK);
+  for (const int64_t delay_ns : {0, 1'000'000}) {
+    pool_task_t task = Task(CountRun, &runs);
+    task.delay_ns = delay_ns;
+    pool_ticket_t ticket = 0;
+    EXPECT(pool_submit_task(pool, &task, &ticket) == POOL_OK);
+    EXPECT(pool_wait(ticket, 0, kBoundNs, nullptr, 0) == POOL_OK);
+    EXPECT(pool_ticket_release(ticket) == POOL_OK);
+  }
   pool_group_t group = 0;
   EXPECT(pool_group_create(pool, nullptr, &group) == POOL_OK);
   EXPECT(pool_group_submit(group, CountRun, &runs) == POOL_OK);
   EXPECT(pool_group_wait(group, kBoundNs, nullptr) == POOL_OK);
   EXPECT(pool_group_release(group) == POOL_OK);
   EXPECT(pool_destroy(pool) == POOL_OK);
-  EXPECT(runs == 1'002);
+  EXPECT(runs == 1'003);
   EXPECT(AwaitThreadCount(threads));
 }
 
@@ -296,6 +299,93 @@ TEST_CASE(
   }
   stop = true;
   for (auto& thread : threads) thread.join();
+}
+
+TEST_CASE("D5: time goes on in a child, whatever the timers of its parent were doing", "[fork][live_child]") {
+  ScopedPool pool(2);
+  std::vector<pool_ticket_t> tickets;
+  for (int64_t i = 1; i <= 20; ++i) {
+    pool_task_t task = Task(DoNothing, nullptr);
+    task.period_ns = i * 20'000;
+    tickets.push_back(Submit(pool, task));
+  }
+  for (int i = 0; i < 40; ++i) {
+    const ChildEnd end = RunChild([&] {
+      EXPECT(pool_cancel(tickets[0]) == POOL_E_FORKED);
+      ExpectWorkingPool(2);
+      EXPECT(pool_destroy(pool) == POOL_OK);
+    });
+    INFO(end);
+    CHECK(end.ExitedWith(0));
+  }
+  for (const pool_ticket_t ticket : tickets) {
+    (void)pool_cancel(ticket);
+    CHECK(pool_ticket_release(ticket) == POOL_OK);
+  }
+  CheckSettled(pool);
+}
+
+TEST_CASE("D2: in the child inherited tokens and completion queues are FORKED, and are given back; new ones work", "[fork]") {
+  ScopedPool pool(1);
+  Gate gate;
+  Must(pool_submit(pool, PassGate, &gate), "submit");
+  REQUIRE(gate.AwaitArrivals(1));
+  pool_token_t token = 0;
+  Must(pool_token_create(0, &token), "token");
+  pool_cq_t cq = 0;
+  Must(pool_cq_create(4, &cq), "cq");
+  const int fd = pool_cq_fd(cq);
+  REQUIRE(fd >= 0);
+  pool_task_t task = Task(DoNothing, nullptr);
+  task.token = token;
+  task.cq = cq;
+  Must(pool_submit_task(pool, &task, nullptr), "submit");
+  pool_completion_t completion;
+  uint32_t n = 0;
+  const ChildEnd end = RunChild([&] {
+    pool_token_t other = 0;
+    for (int round = 0; round < 2; ++round) {
+      EXPECT(pool_token_cancel(token, 0) == POOL_E_FORKED);
+      EXPECT(pool_token_reason(token) == POOL_E_FORKED);
+      EXPECT(pool_token_create(token, &other) == POOL_E_FORKED);
+      EXPECT(pool_cq_fd(cq) == POOL_E_FORKED);
+      EXPECT(pool_cq_poll(cq, &completion, sizeof(completion), 1, POOL_FOREVER, &n) == POOL_E_FORKED);
+      EXPECT(pool_cq_detach(cq) == POOL_E_FORKED);
+    }
+    EXPECT(pool_token_release(token) == POOL_OK);
+    EXPECT(pool_token_release(token) == POOL_E_BADHANDLE);
+    EXPECT(pool_cq_release(cq) == POOL_OK);
+    EXPECT(pool_cq_release(cq) == POOL_E_BADHANDLE);
+    EXPECT(Descriptors().count(fd) == 1);  // a copy that the library leaves alone
+    pool_t own = 0;
+    pool_cq_t own_cq = 0;
+    EXPECT(pool_create(nullptr, &own) == POOL_OK);
+    EXPECT(pool_token_create(0, &other) == POOL_OK);
+    EXPECT(pool_cq_create(1, &own_cq) == POOL_OK);
+    pool_task_t inherited = Task(DoNothing, nullptr);
+    inherited.token = token;
+    EXPECT(pool_submit_task(own, &inherited, nullptr) == POOL_E_BADHANDLE);
+    pool_task_t mine = Task(DoNothing, nullptr);
+    mine.token = other;
+    mine.cq = own_cq;
+    EXPECT(pool_submit_task(own, &mine, nullptr) == POOL_OK);
+    EXPECT(pool_cq_poll(own_cq, &completion, sizeof(completion), 1, kBoundNs, &n) == POOL_OK);
+    EXPECT(pool_cq_release(own_cq) == POOL_OK);
+    EXPECT(pool_token_release(other) == POOL_OK);
+    EXPECT(pool_destroy(own) == POOL_OK);
+    EXPECT(pool_destroy(pool) == POOL_OK);
+  });
+  INFO(end);
+  CHECK(end.ExitedWith(0));
+
+  // In the parent all is as it was.
+  CHECK(pool_token_reason(token) == 0);
+  gate.Open();
+  CHECK(pool_cq_poll(cq, &completion, sizeof(completion), 1, kBoundNs, &n) == POOL_OK);
+  CHECK(n == 1);
+  CheckSettled(pool);
+  CHECK(pool_cq_release(cq) == POOL_OK);
+  CHECK(pool_token_release(token) == POOL_OK);
 }
 
 void ForkChain(int depth) {

@@ -392,6 +392,84 @@ TEST_CASE("F3: a drop that ends its thread leaves the task counted and settled",
   CHECK(Stats(pool).done == 2);
 }
 
+TEST_CASE("F3: a task whose run, done and drop each end a thread is settled, and so is one that waits for it",
+          "[thread_exit]") {
+  struct Exits {
+    std::atomic<uint64_t> dones{0}, drops{0};
+    static int32_t Run(void*, pool_ctx_t*) { pthread_exit(nullptr); }
+    static void Done(void* arg, const pool_result_t*) {
+      ++static_cast<Exits*>(arg)->dones;
+      pthread_exit(nullptr);
+    }
+    static void Drop(void* arg, int32_t) {
+      ++static_cast<Exits*>(arg)->drops;
+      pthread_exit(nullptr);
+    }
+  } exits;
+  pool_options_t options = Options(1);
+  options.drop = Exits::Drop;
+  ScopedPool pool(options);
+  pool_task_t task = Task(Exits::Run, &exits);
+  task.done = Exits::Done;
+  task.drop = Exits::Drop;
+  CHECK(ResultOf(Submit(pool, task)).code == POOL_E_THREADEXIT);
+  CHECK(exits.dones == 1);
+  CHECK(exits.drops == 1);
+  struct Parent : Exits {
+    pool_t pool;
+    pool_ticket_t child = 0;
+    static int32_t Wait(void* arg, pool_ctx_t*) {
+      auto* parent = static_cast<Parent*>(static_cast<Exits*>(arg));
+      pool_task_t task = Task(Exits::Run, static_cast<Exits*>(arg));
+      task.done = Exits::Done;
+      task.drop = Exits::Drop;
+      parent->child = Submit(parent->pool, task);
+      return pool_wait(parent->child, 0, POOL_FOREVER, nullptr, 0);
+    }
+  } parent;
+  parent.pool = pool;
+  task.run = Parent::Wait;
+  task.arg = static_cast<Exits*>(&parent);
+  CHECK(ResultOf(Submit(pool, task)).code == POOL_E_THREADEXIT);
+  CHECK(ResultOf(parent.child).code == POOL_E_THREADEXIT);
+  CHECK(parent.dones == 2);
+  CHECK(parent.drops == 2);
+  Must(pool_submit(pool, Exits::Run, &exits), "submit");
+  CHECK(WaitIdle(pool));
+  CHECK(exits.drops == 2);
+  CheckNextTaskRuns(pool);
+}
+
+TEST_CASE("F3: a done of a task whose thread has ended is part of it: what would wait for the pool is refused",
+          "[thread_exit]") {
+  struct Waits {
+    pool_t pool;
+    std::atomic<int32_t> in_done{0}, in_drop{0}, in_plain_drop{0};
+  } waits;
+  pool_options_t options = Options(1);
+  options.drop = [](void* arg, int32_t) {
+    if (arg != nullptr) static_cast<Waits*>(arg)->in_plain_drop = pool_wait_idle(static_cast<Waits*>(arg)->pool, -1);
+  };
+  ScopedPool pool(options);
+  waits.pool = pool;
+  pool_task_t task = Task(ExitThread, &waits);
+  task.done = [](void* arg, const pool_result_t*) {
+    auto* w = static_cast<Waits*>(arg);
+    w->in_done = pool_wait_idle(w->pool, POOL_FOREVER);
+    pthread_exit(nullptr);
+  };
+  task.drop = [](void* arg, int32_t) {
+    auto* w = static_cast<Waits*>(arg);
+    w->in_drop = pool_wait_idle(w->pool, POOL_FOREVER);
+  };
+  CHECK(ResultOf(Submit(pool, task)).code == POOL_E_THREADEXIT);
+  Must(pool_submit(pool, ExitThread, &waits), "submit");
+  CHECK(WaitIdle(pool));
+  CHECK(waits.in_done == POOL_E_DEADLOCK);
+  CHECK(waits.in_drop == POOL_E_DEADLOCK);
+  CHECK(waits.in_plain_drop == POOL_E_DEADLOCK);
+}
+
 TEST_CASE("F3: a fork whose thief is ended by a start hook is joined with THREADEXIT", "[thread_exit]") {
   struct Exits {
     std::atomic<int32_t> not_on{-1};

@@ -6,7 +6,11 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Callable, Optional
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Optional
+
+import workpool
+from workpool import _abi, _native, _tasks
 
 # Long enough that only a hang reaches it.
 BOUND_S = 60.0
@@ -65,3 +69,32 @@ def run_program(text: str, *, timeout: float = BOUND_S,
     return subprocess.run([sys.executable, "-X", "faulthandler", "-c", text], timeout=timeout,
                           env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           universal_newlines=True)
+
+
+@contextmanager
+def settled(pool: Any) -> "Iterator[Any]":
+    """A Pool or an Executor that ends with the with statement: by then each accepted task must have
+    exactly one outcome, and nobody keeps what it needed."""
+    core = pool._core
+    try:
+        yield pool
+        core.close(_abi.DRAIN, _abi.FOREVER)
+        stats = pool.stats()
+        outcomes = stats.done + stats.failed + stats.cancelled + stats.expired + stats.shed
+        assert stats.submitted == outcomes, stats
+        left = [future for future in _tasks._tasks.values() if future._core is core]
+        left += _native.native_futures(core)
+        assert not left, left
+    finally:
+        core.wait_destroyed(_abi.CANCEL_ALL)
+
+
+def outcome(future: Any) -> Any:
+    """How a task ended, when it has: raises at the bound."""
+    assert eventually(future.done), "the task does not end"
+    return future.ended.outcome
+
+
+def names(futures: Any) -> str:
+    """The outcomes of tasks, in one line."""
+    return " ".join(workpool.Outcome(outcome(future)).name.lower() for future in futures)

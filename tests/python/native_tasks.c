@@ -59,3 +59,26 @@ int32_t range_fail(void *arg, uint64_t begin, uint64_t end, uint32_t participant
   (void)ctx;
   return (int32_t)(intptr_t)arg;
 }
+
+/* arg: a number, not an address. Asks to be run again until it is the attempt of that number, which is its value. */
+POOL_API int32_t task_again(void *arg, pool_ctx_t *ctx);
+int32_t task_again(void *arg, pool_ctx_t *ctx) {
+  uint32_t attempt = pool_ctx_attempt(ctx);
+  if (attempt < (uintptr_t)arg) return POOL_RETRY;
+  return pool_ctx_set_value(ctx, attempt);
+}
+
+/* arg: as task_again, but the attempts before fail with -1000 - attempt. */
+POOL_API int32_t task_fail_first(void *arg, pool_ctx_t *ctx);
+int32_t task_fail_first(void *arg, pool_ctx_t *ctx) {
+  uint32_t attempt = pool_ctx_attempt(ctx);
+  if (attempt < (uintptr_t)arg) return -1000 - (int32_t)attempt;
+  return pool_ctx_set_value(ctx, attempt);
+}
+
+/* Whether to try again: after the first attempt of task_fail_first, not after the second. */
+POOL_API int32_t retry_once(void *arg, int32_t code, uint32_t attempt);
+int32_t retry_once(void *arg, int32_t code, uint32_t attempt) {
+  (void)arg;
+  return code == -1001 && attempt == 1;
+}

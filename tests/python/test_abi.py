@@ -21,16 +21,20 @@ SCALARS = {
     "void": None, "int32_t": ctypes.c_int32, "uint32_t": ctypes.c_uint32,
     "int64_t": ctypes.c_int64, "uint64_t": ctypes.c_uint64, "size_t": ctypes.c_size_t,
     "pool_status_t": ctypes.c_int32, "pool_t": ctypes.c_uint64, "pool_ticket_t": ctypes.c_uint64,
-    "pool_group_t": ctypes.c_uint64, "char*": ctypes.c_char_p, "void*": ctypes.c_void_p,
+    "pool_group_t": ctypes.c_uint64, "pool_token_t": ctypes.c_uint64,
+    "pool_cq_t": ctypes.c_uint64, "char*": ctypes.c_char_p, "void*": ctypes.c_void_p,
     "void**": ctypes.POINTER(ctypes.c_void_p), "pool_ctx_t*": ctypes.c_void_p,
 }
 STRUCTS = {
     "pool_result_t": _abi.Result, "pool_options_t": _abi.Options, "pool_task_t": _abi.Task,
     "pool_group_options_t": _abi.GroupOptions, "pool_fork_t": _abi.Fork, "pool_stats_t": _abi.Stats,
+    "pool_running_t": _abi.Running, "pool_class_options_t": _abi.ClassOptions,
+    "pool_completion_t": _abi.Completion, "pool_option_t": _abi.Option,
 }
 CALLBACKS = {
     "pool_run_fn": _abi.RUN_FN, "pool_done_fn": _abi.DONE_FN, "pool_range_fn": _abi.RANGE_FN,
-    "pool_hook_fn": _abi.HOOK_FN,
+    "pool_hook_fn": _abi.HOOK_FN, "pool_drop_fn": _abi.DROP_FN,
+    "pool_watermark_fn": _abi.WATERMARK_FN, "pool_stuck_fn": _abi.STUCK_FN,
 }
 
 
@@ -169,15 +173,22 @@ class Types(unittest.TestCase):
                        "    reveal_type(future.result())\n"
                        "    reveal_type(list(executor.map(str, [1], chunksize=2)))\n"
                        "    reveal_type(executor.stats().queued)\n"
-                       "    executor.submit(len, 5)\n")
+                       "    executor.submit(len, 5)\n"
+                       "    rules = workpool.Rules(priority=1, retry=workpool.Retry(3))\n"
+                       "    reveal_type(executor.submit_task(rules, len, [7]).result())\n"
+                       "    executor.submit_task(rules, len, 5)\n"
+                       "    workpool.Rules(priority='high')\n")
             file.flush()
             ended = self.mypy(file.name)
         for line, text in ((4, 'Revealed type is "builtins.int"'),
                            (5, 'Revealed type is "builtins.list[builtins.str]"'),
                            (6, 'Revealed type is "builtins.int"'),
-                           (7, 'error: Argument 2 to "submit"')):
+                           (7, 'error: Argument 2 to "submit"'),
+                           (9, 'Revealed type is "builtins.int"'),
+                           (10, 'error: Argument 3 to "submit_task"'),
+                           (11, 'error: Argument "priority" to "Rules"')):
             self.assertRegex(ended.stdout, rf":{line}: .*{re.escape(text)}")
-        self.assertIn("Found 1 error", ended.stdout)
+        self.assertIn("Found 3 errors", ended.stdout)
 
 
 class Readme(unittest.TestCase):

@@ -112,6 +112,28 @@ TEST_CASE("credits refuse nobody while fewer than the limit wait, through any qu
   }
 }
 
+// Two threads that refill such credits in turn would else refuse each other's tasks while hardly any wait.
+TEST_CASE("unused credits of queues and lanes leave half of the limit in the stock", "[dispatch]") {
+  for (uint32_t lanes = 1; lanes <= Lanes::kMax; ++lanes) {
+    INFO(lanes << " lanes");
+    Dispatcher dispatcher(
+        {.queue_limit = kCreditLimit * 100, .queues = kQueues, .lanes = lanes, .aging_ns = kNever, .exact = false});
+    REQUIRE(dispatcher.Allocate());
+    const Lanes order(lanes, kNever);
+    uint64_t id = 0;
+    for (uint32_t hint = 0; hint < kQueues; ++hint) REQUIRE(Push(dispatcher, ++id, 1, hint).status == POOL_OK);
+    for (int32_t priority = order.lowest(); priority <= order.highest(); ++priority) {
+      if (priority == 0) continue;
+      const Slot slot = Item(++id);
+      REQUIRE(dispatcher.Push(&slot, 1, 0, Admission::kLimited, true, priority).status == POOL_OK);
+    }
+    // All that is left, from one queue.
+    uint64_t held = 0;
+    while (held < kCreditLimit * 50 && dispatcher.limit().TryEnterHeld()) ++held;
+    CHECK(held == kCreditLimit * 50);
+  }
+}
+
 TEST_CASE("any sequence of pushes and takes meets the limit exactly and loses nothing",
           "[dispatch]") {
   const auto dispatcher = Make(kCreditLimit);

@@ -5,18 +5,29 @@
         print(sum(executor.map(math.sqrt, range(100_000), chunksize=1_000)))
 """
 
+from . import task
 from ._abi import lib as _library
 from ._native import NativeFuture
-from .errors import (ClosedError, DeadlockError, ForkedError, FullError, InvalidError,
+from .errors import (CancelledError, ClosedError, DeadlockError, ExpiredError, ForkedError,
+                     FullError, InvalidError, RateError, ShedError, SubmitTimeoutError,
                      WorkpoolError)
 from .executor import Executor
 from ._future import Future
+from ._options import Option, options, preset
+from ._tasks import TaskFuture
+from ._ticket import Ended, Outcome, TicketFuture
+from .completions import CompletionQueue
 from .pool import Pool
-from .stats import Stats
+from .rules import Rate, Retry, Rules, TryAgain
+from .stats import Running, Stats
+from .tokens import CancelToken
 
 __all__ = [
-    "ClosedError", "DeadlockError", "Executor", "ForkedError", "FullError", "Future",
-    "InvalidError", "NativeFuture", "Pool", "Stats", "WorkpoolError", "version",
+    "CancelToken", "CancelledError", "ClosedError", "CompletionQueue", "DeadlockError", "Ended",
+    "Executor", "ExpiredError", "ForkedError", "FullError", "Future", "InvalidError",
+    "NativeFuture", "Option", "Outcome", "Pool", "Rate", "RateError", "Retry", "Rules", "Running",
+    "ShedError", "Stats", "SubmitTimeoutError", "TaskFuture", "TicketFuture", "TryAgain",
+    "WorkpoolError", "options", "preset", "task", "version",
 ]
 
 

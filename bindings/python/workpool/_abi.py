@@ -47,9 +47,47 @@ CANCELLED = 2
 EXPIRED = 3
 SHED = 4
 
+# What a task returns to be tried again.
+RETRY = 1
+
 ON_FULL_DEFAULT = 0
 ON_FULL_REJECT = 1
 ON_FULL_BLOCK = 2
+ON_FULL_CALLER_RUNS = 3
+ON_FULL_DROP_OLDEST = 4
+ON_FULL_DROP_LOWEST = 5
+
+ON_RATE_DEFAULT = 0
+ON_RATE_REJECT = 1
+ON_RATE_BLOCK = 2
+ON_RATE_DELAY = 3
+
+STRATEGY_STEALING = 0
+STRATEGY_FIFO = 1
+STRATEGY_LIFO = 2
+STRATEGY_PRIORITY = 3
+
+PERIOD_FIXED_RATE = 0
+PERIOD_FIXED_DELAY = 1
+
+JITTER_DEFAULT = 0
+JITTER_FULL = 1
+JITTER_EQUAL = 2
+JITTER_NONE = 3
+
+RETRY_ON_DEFAULT = 0
+RETRY_ON_REQUEST = 1
+RETRY_ON_FAILURE = 2
+
+RESULT_OVERRAN = 1
+
+ISOLATION_NONE = 0
+ISOLATION_FP = 1
+ISOLATION_FULL = 2
+
+OPTION_UINT = 0
+OPTION_TIME = 1
+OPTION_CHOICE = 2
 
 # How a pool is closed.
 DRAIN = 0
@@ -59,7 +97,11 @@ CANCEL_ALL = 2
 FOREVER = -1
 UNLIMITED = 2**64 - 1
 WAIT_HELP = 1
+WORKERS_MAX = 4096
 NAME_MAX = 63
+LANES_MAX = 16
+CLASS_MAX = 255
+CQ_CAPACITY_MAX = 16777216
 
 # The code with which a task whose Python function raised ends: a task's own codes are <= -1000.
 E_RAISED = -1000
@@ -70,6 +112,10 @@ RUN_FN = CFUNCTYPE(c_int32, c_void_p, c_void_p)
 RANGE_FN = CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64, c_uint32, c_void_p)
 # user, pool, worker
 HOOK_FN = CFUNCTYPE(None, c_void_p, c_uint64, c_int32)
+# arg, outcome
+DROP_FN = CFUNCTYPE(None, c_void_p, c_int32)
+# user, pool, above, waiting
+WATERMARK_FN = CFUNCTYPE(None, c_void_p, c_uint64, c_int32, c_uint64)
 
 
 class Result(Structure):
@@ -81,7 +127,7 @@ class Result(Structure):
         ("code", c_int32),
         ("attempts", c_uint32),
         ("worker", c_int32),
-        ("reserved", c_uint32),
+        ("flags", c_uint32),
         ("ticket", c_uint64),
         ("value", c_uint64),
         ("wait_ns", c_uint64),
@@ -90,8 +136,27 @@ class Result(Structure):
     ]
 
 
+class Running(Structure):
+    """pool_running_t"""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("worker", c_int32),
+        ("thread", c_int32),
+        ("state", c_int32),
+        ("ticket", c_uint64),
+        ("wall_ns", c_uint64),
+        ("cpu_ns", c_uint64),
+        ("attempt", c_uint32),
+        ("reserved", c_uint32),
+        ("name", c_char * 64),
+    ]
+
+
 # arg, result
 DONE_FN = CFUNCTYPE(None, c_void_p, POINTER(Result))
+# user, pool, task
+STUCK_FN = CFUNCTYPE(None, c_void_p, c_uint64, POINTER(Running))
 
 
 class Options(Structure):
@@ -116,6 +181,45 @@ class Options(Structure):
         ("log_user", c_void_p),
         ("log_level", c_int32),
         ("reserved", c_uint32),
+        ("strategy", c_int32),
+        ("lanes", c_uint32),
+        ("aging_ns", c_int64),
+        ("lane_limit", c_uint64),
+        ("queue_limit_bytes", c_uint64),
+        ("rate_count", c_uint64),
+        ("rate_period_ns", c_int64),
+        ("rate_burst", c_uint32),
+        ("on_rate", c_int32),
+        ("codel_target_ns", c_int64),
+        ("codel_interval_ns", c_int64),
+        ("retry_count", c_uint64),
+        ("retry_period_ns", c_int64),
+        ("dead_letter", c_void_p),
+        ("dead_letter_user", c_void_p),
+        ("queue_high", c_uint64),
+        ("queue_low", c_uint64),
+        ("watermark", c_void_p),
+        ("watermark_user", c_void_p),
+        ("stuck_after_ns", c_int64),
+        ("stuck", c_void_p),
+        ("stuck_user", c_void_p),
+        ("task_isolation", c_int32),
+        ("reserved2", c_uint32),
+    ]
+
+
+class Option(Structure):
+    """pool_option_t"""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("type", c_int32),
+        ("live", c_uint32),
+        ("reserved", c_uint32),
+        ("name", c_char_p),
+        ("default_value", c_char_p),
+        ("range", c_char_p),
+        ("doc", c_char_p),
     ]
 
 
@@ -132,6 +236,62 @@ class Task(Structure):
         ("group", c_uint64),
         ("submit_timeout_ns", c_int64),
         ("name", c_char_p),
+        ("token", c_uint64),
+        ("cq", c_uint64),
+        ("key", c_uint64),
+        ("priority", c_int32),
+        ("class_id", c_uint32),
+        ("cost_bytes", c_uint64),
+        ("deadline_ns", c_uint64),
+        ("queue_timeout_ns", c_int64),
+        ("run_timeout_ns", c_int64),
+        ("delay_ns", c_int64),
+        ("period_ns", c_int64),
+        ("period_mode", c_int32),
+        ("on_rate", c_int32),
+        ("retries_max", c_uint32),
+        ("backoff_factor_percent", c_uint32),
+        ("backoff_first_ns", c_int64),
+        ("backoff_max_ns", c_int64),
+        ("backoff_jitter", c_int32),
+        ("retry_on", c_int32),
+        ("retry_if", c_void_p),
+    ]
+
+
+class ClassOptions(Structure):
+    """pool_class_options_t"""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("concurrency_max", c_uint32),
+        ("rate_count", c_uint64),
+        ("rate_period_ns", c_int64),
+        ("rate_burst", c_uint32),
+        ("on_rate", c_int32),
+        ("retries_max", c_uint32),
+        ("backoff_factor_percent", c_uint32),
+        ("backoff_first_ns", c_int64),
+        ("backoff_max_ns", c_int64),
+        ("backoff_jitter", c_int32),
+        ("retry_on", c_int32),
+        ("retry_if", c_void_p),
+    ]
+
+
+class Completion(Structure):
+    """pool_completion_t"""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("outcome", c_int32),
+        ("code", c_int32),
+        ("attempts", c_uint32),
+        ("ticket", c_uint64),
+        ("arg", c_void_p),
+        ("value", c_uint64),
+        ("wait_ns", c_uint64),
+        ("run_ns", c_uint64),
     ]
 
 
@@ -198,6 +358,11 @@ _SIGNATURES = {
     "pool_release": (c_int32, [c_uint64]),
     "pool_pause": (c_int32, [c_uint64]),
     "pool_resume": (c_int32, [c_uint64]),
+    "pool_option_list": (c_int32, [c_uint32, POINTER(Option), c_uint32]),
+    "pool_options_set": (c_int32, [POINTER(Options), c_char_p, c_char_p]),
+    "pool_options_preset": (c_int32, [POINTER(Options), c_char_p]),
+    "pool_set": (c_int32, [c_uint64, c_char_p, c_char_p]),
+    "pool_get": (c_int32, [c_uint64, c_char_p, c_char_p, c_size_t, POINTER(c_size_t)]),
     "pool_submit": (c_int32, [c_uint64, c_void_p, c_void_p]),
     "pool_submit_many": (c_int32, [c_uint64, c_void_p, POINTER(c_void_p), c_uint32,
                                    POINTER(c_uint32)]),
@@ -213,6 +378,9 @@ _SIGNATURES = {
     "pool_ctx_submit": (c_int32, [c_void_p, c_void_p, c_void_p]),
     "pool_ctx_should_stop": (c_int32, [c_void_p]),
     "pool_ctx_set_value": (c_int32, [c_void_p, c_uint64]),
+    "pool_ctx_attempt": (c_uint32, [c_void_p]),
+    "pool_ctx_deadline_ns": (c_uint64, [c_void_p]),
+    "pool_ctx_token": (c_uint64, [c_void_p]),
     "pool_wait": (c_int32, [c_uint64, c_uint32, c_int64, POINTER(Result), c_uint32]),
     "pool_wait_many": (c_int32, [POINTER(c_uint64), c_uint32, c_int32, c_int64, POINTER(c_uint32)]),
     "pool_wait_idle": (c_int32, [c_uint64, c_int64]),
@@ -223,11 +391,23 @@ _SIGNATURES = {
     "pool_group_wait": (c_int32, [c_uint64, c_int64, POINTER(c_int32)]),
     "pool_group_cancel": (c_int32, [c_uint64]),
     "pool_group_release": (c_int32, [c_uint64]),
+    "pool_token_create": (c_int32, [c_uint64, POINTER(c_uint64)]),
+    "pool_token_cancel": (c_int32, [c_uint64, c_int32]),
+    "pool_token_reason": (c_int32, [c_uint64]),
+    "pool_token_release": (c_int32, [c_uint64]),
+    "pool_cq_create": (c_int32, [c_uint32, POINTER(c_uint64)]),
+    "pool_cq_fd": (c_int32, [c_uint64]),
+    "pool_cq_poll": (c_int32, [c_uint64, c_void_p, c_uint32, c_uint32, c_int64, POINTER(c_uint32)]),
+    "pool_cq_detach": (c_int32, [c_uint64]),
+    "pool_cq_release": (c_int32, [c_uint64]),
+    "pool_class_options_init": (c_int32, [POINTER(ClassOptions), c_uint32]),
+    "pool_class_set": (c_int32, [c_uint64, c_uint32, POINTER(ClassOptions)]),
     "pool_worker_index": (c_int32, [c_uint64]),
     "pool_hook_add": (c_int32, [c_uint64, c_void_p, c_void_p, c_void_p, POINTER(c_uint64)]),
     "pool_hook_remove": (c_int32, [c_uint64, c_uint64]),
     "pool_tune": (c_int32, [c_uint64, c_uint32]),
     "pool_stats": (c_int32, [c_uint64, POINTER(Stats), c_uint32]),
+    "pool_running": (c_int32, [c_uint64, c_int64, c_void_p, c_uint32, c_uint32, POINTER(c_uint32)]),
 }
 
 

@@ -6,6 +6,7 @@ trampolines that get the core's number as their argument and find it in a table,
 object can be collected while the library holds it. One native task is submitted for every call, and
 each runs the oldest call there is: calls start in the order of their submission whatever order the
 pool's queues keep. A native task that finds no call (cancelled, or run by a waiter) does nothing.
+Where it matters which task a call is (_tasks.py), it has one to itself.
 
 The table keeps a core alive from creation until its pool is destroyed or released; the object that
 the user holds (Pool, Executor) refers to its core, never the other way round, so that dropping it
@@ -22,9 +23,16 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple, TypeVar
+from typing import (TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Set, Tuple,
+                    TypeVar)
 
-from . import _abi, _worker, errors
+from . import _abi, _worker, errors, stats
+from ._units import name_of
+
+if TYPE_CHECKING:
+    from ._options import Settings
+    from ._tasks import TaskFuture
+    from .rules import Retry
 
 _lib = _abi.lib
 _pool_submit = _lib.pool_submit
@@ -34,12 +42,15 @@ _get_ident = threading.get_ident
 EXIT_WAIT_S = 1.0
 # A wait in C does not see signals: it is cut into pieces of this length, for Ctrl-C.
 SIGNAL_CHECK_NS = 100_000_000
+FOREVER_NS = 2**63 - 1
 # Calls handed over in one native call.
 _BATCH = 256
 
 _cores: Dict[int, "Core"] = {}
 _next_id = itertools.count(1).__next__
 exiting = False
+# By thread: the context of the call that it runs, and the call if it is a task of its own.
+running: "Dict[int, Tuple[Optional[int], Optional[TaskFuture[Any]]]]" = {}
 
 
 class Call:
@@ -59,7 +70,8 @@ AnyCall = TypeVar("AnyCall", bound=Call)
 class Core:
     """One native pool, the Python threads that its workers are, and the calls that wait."""
 
-    def __init__(self, options: _abi.Options, name: str) -> None:
+    def __init__(self, settings: "Settings", name: str) -> None:
+        options = settings.native
         self.name = name
         self.id = _next_id()
         self.handle = 0
@@ -71,8 +83,23 @@ class Core:
         self.waiting: "OrderedDict[Call, None]" = OrderedDict()
         self.busy: Set[int] = set()
         self._finishing = threading.Lock()
-        encoded = name.encode("utf-8")[: _abi.NAME_MAX]
-        options.name = encoded.decode("utf-8", "ignore").encode("utf-8")
+        # Each call needs a task of its own, because the pool does not take tasks in the order of
+        # their submission, or drops some, or tells about them one by one.
+        self.one_by_one = settings.one_by_one
+        # Whether a submit may run tasks, or end some.
+        self.calls_back = options.on_full not in (_abi.ON_FULL_REJECT, _abi.ON_FULL_BLOCK)
+        self.had_calls = False  # set before one_by_one is looked at, see may_drop()
+        self.submit_timeout_ns = settings.submit_timeout_ns
+        self.watched = options.stuck_after_ns != 0
+        self.dead_letter = settings.dead_letter
+        self.watermark = settings.watermark
+        self.stuck = settings.stuck
+        self.class_retry: "Dict[int, Retry]" = {}
+        if self.watermark is not None:
+            options.watermark, options.watermark_user = _WATERMARK, self.id
+        if self.stuck is not None:
+            options.stuck, options.stuck_user = _STUCK, self.id
+        options.name = name_of(name)
         handle = ctypes.c_uint64()
         errors.check(_lib.pool_create(ctypes.byref(options), ctypes.byref(handle)))
         self._owned: List[int] = [handle.value]  # pop() decides who ends the pool
@@ -93,8 +120,9 @@ class Core:
         try:
             self.waiting[call] = None
             status = _pool_submit(self.handle, _RUN, self.id)
-            while status == _abi.E_TIMEOUT:  # "block": a piece of the wait for room is over
-                status = _pool_submit(self.handle, _RUN, self.id)
+            if status == _abi.E_TIMEOUT:  # a piece of the wait for room is over
+                status = self.insist(lambda: _pool_submit(self.handle, _RUN, self.id),
+                                     pieces(self.submit_timeout_ns)[0] - 1)
         except BaseException:  # a signal handler's
             self.claim(call)
             raise
@@ -130,12 +158,33 @@ class Core:
     def _submit_tasks(self, count: int) -> Tuple[int, int]:
         """Submits count tasks that each run a call. How many were accepted, and the last status."""
         accepted, total = ctypes.c_uint32(), 0
-        while True:
-            status = _lib.pool_submit_many(self.handle, _RUN, self._batch_args, count - total,
-                                           ctypes.byref(accepted))
+
+        def submit() -> int:
+            nonlocal total
+            status: int = _lib.pool_submit_many(self.handle, _RUN, self._batch_args, count - total,
+                                                ctypes.byref(accepted))
             total += accepted.value
-            if status != _abi.E_TIMEOUT:
-                return total, status
+            return status
+        return total, self.insist(submit, pieces(self.submit_timeout_ns)[0])
+
+    def insist(self, submit: Callable[[], Any], count: int) -> int:
+        """Submits until it is not a piece of the wait that is over, at most count times."""
+        status = _abi.E_TIMEOUT
+        while status == _abi.E_TIMEOUT and count > 0:
+            status = submit()
+            count -= 1
+        return status
+
+    def may_drop(self) -> None:
+        """A submit is about to drop what waits. Of calls without tasks of their own nobody could
+        tell which one it was."""
+        if self.one_by_one:
+            return
+        self.one_by_one = True  # before the look at had_calls: a submit sees this, or this sees it
+        if self.had_calls:
+            self.one_by_one = False
+            raise ValueError("a task with on_full 'drop_oldest' or 'drop_lowest' may drop calls of "
+                             "submit(); make the pool with that on_full, or use submit_task() only")
 
     def claim(self, call: Call) -> bool:
         """True: the call was waiting and is the caller's now."""
@@ -184,6 +233,7 @@ class Core:
 
     def close(self, mode: int, timeout_ns: int) -> bool:
         """False: the time is over and the pool is still closing."""
+        need_room()
         closed = wait_in_pieces(lambda span: _lib.pool_close(self.handle, mode, span), timeout_ns)
         if mode != _abi.DRAIN:
             self.discard_waiting()
@@ -214,6 +264,21 @@ class Core:
             self.release()
 
 
+def pieces(span_ns: int) -> Tuple[int, int]:
+    """How many equal pieces of at most SIGNAL_CHECK_NS a wait has, and how long each is."""
+    if span_ns == FOREVER_NS:
+        return FOREVER_NS, SIGNAL_CHECK_NS
+    count = -(-span_ns // SIGNAL_CHECK_NS)
+    return count, span_ns // count
+
+
+def need_room(frames: int = 50) -> None:
+    """Raises RecursionError unless there is room on the stack for what the library calls back:
+    there it could be raised to nobody, and a future would never end."""
+    if frames > 0:
+        need_room(frames - 1)
+
+
 def wait_in_pieces(wait: Callable[[int], Any], timeout_ns: int) -> bool:
     """Calls a function of the library that waits. False: the time is over."""
     # Only the main thread runs signal handlers.
@@ -231,7 +296,7 @@ def wait_in_pieces(wait: Callable[[int], Any], timeout_ns: int) -> bool:
             return False
 
 
-def _on_run(number: Optional[int], _ctx: Optional[int]) -> int:
+def _on_run(number: Optional[int], ctx: Optional[int]) -> int:
     core = _cores.get(number)  # type: ignore[arg-type]
     if core is None:
         return _abi.OK
@@ -240,10 +305,12 @@ def _on_run(number: Optional[int], _ctx: Optional[int]) -> int:
     except KeyError:
         return _abi.OK
     ident = _get_ident()
+    running[ident] = (ctx, None)
     core.busy.add(ident)
     done = call.run()
     del call
     core.busy.discard(ident)
+    running.pop(ident, None)
     return _abi.OK if done else _abi.E_RAISED
 
 
@@ -260,13 +327,35 @@ def _on_stop(_number: Optional[int], _handle: int, _index: int) -> None:
     _worker.leave()
 
 
+def _on_watermark(number: Optional[int], _handle: int, above: int, waiting: int) -> None:
+    core = _cores.get(number)  # type: ignore[arg-type]
+    if core is not None and core.watermark is not None:
+        try:
+            core.watermark(above != 0, waiting)
+        except BaseException:
+            _worker.LOGGER.critical("Exception in watermark", exc_info=True)
+
+
+def _on_stuck(number: Optional[int], _handle: int, task: Any) -> None:
+    core = _cores.get(number)  # type: ignore[arg-type]
+    if core is not None and core.stuck is not None:
+        try:
+            core.stuck(stats.to_running(task.contents))
+        except BaseException:
+            _worker.LOGGER.critical("Exception in stuck", exc_info=True)
+
+
 # The static trampolines. The names keep the callback objects alive, the library gets the addresses.
 _run_callback = _abi.RUN_FN(_on_run)
 _start_callback = _abi.HOOK_FN(_on_start)
 _stop_callback = _abi.HOOK_FN(_on_stop)
+_watermark_callback = _abi.WATERMARK_FN(_on_watermark)
+_stuck_callback = _abi.STUCK_FN(_on_stuck)
 _RUN = _abi.address(_run_callback)
 _START = _abi.address(_start_callback)
 _STOP = _abi.address(_stop_callback)
+_WATERMARK = _abi.address(_watermark_callback)
+_STUCK = _abi.address(_stuck_callback)
 
 
 def _at_exit() -> None:
@@ -300,6 +389,7 @@ def _after_fork_in_child() -> None:
         core.busy.clear()
         core._finishing = threading.Lock()
     _cores.clear()
+    running.clear()
     _worker.forget_all()
 
 

@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 # A task that waits runs what it waits for, which may wait and so on. Deeper than this it just
 # waits, so that the interpreter's recursion limit stays the caller's.
-_HELP_DEPTH_MAX = 32
+HELP_DEPTH_MAX = 32
 
-_helping = threading.local()
+helping = threading.local()
 _get_ident = threading.get_ident
 
 
@@ -70,13 +70,13 @@ class Future(futures.Future, Call, Generic[T]):  # type: ignore[type-arg]
         core = self._core
         if core is None or _get_ident() not in core.busy:
             return
-        depth = getattr(_helping, "depth", 0)
-        if depth < _HELP_DEPTH_MAX and core.claim(self):
-            _helping.depth = depth + 1
+        depth = getattr(helping, "depth", 0)
+        if depth < HELP_DEPTH_MAX and core.claim(self):
+            helping.depth = depth + 1
             try:
                 self.run()
             finally:
-                _helping.depth = depth
+                helping.depth = depth
 
     def result(self, timeout: Optional[float] = None) -> T:
         try:

@@ -8,64 +8,68 @@ int32_t (*)(void *arg, pool_ctx_t *ctx), or pool_range_fn for parallel_for.
 
 import ctypes
 from concurrent import futures
-from typing import Any, Dict, List, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
 
 from . import _abi, errors, stats
 from ._core import Core
+from ._ticket import Ended, TicketFuture, hand_over, read_ended
+
+if TYPE_CHECKING:
+    from .rules import Rules
 
 _lib = _abi.lib
 
 
-class _Ended(NamedTuple):
-    outcome: int
-    code: int
-    value: int
-    text: str
-
-
-class NativeFuture(futures.Future):  # type: ignore[type-arg]
+class NativeFuture(TicketFuture[int]):
     """The end of a native task. result() is the value that it set with pool_ctx_set_value (0 if
     none), or raises WorkpoolError with its code. running() is never true: nobody tells Python."""
 
-    def __init__(self, core: Core, keep: Any) -> None:
-        super().__init__()
-        self._core = core
+    def __init__(self, core: Core, rules: "Optional[Rules]", keep: Any) -> None:
+        super().__init__(core, rules)
         self._keep = keep  # function, argument and pool live until the task has ended
-        self._ticket = 0
 
-    def cancel(self) -> bool:
-        """True: the task will never run. False: it runs, and is asked to stop, or is over."""
-        if not self.done():
-            _lib.pool_cancel(self._ticket)  # the winner's done callback has run when it returns
-        return self.cancelled()
+    def accepted(self) -> None:
+        ticket = self._ticket.value
+        ended = _by_ticket.setdefault(ticket, self)
+        if isinstance(ended, Ended):
+            del _by_ticket[ticket]
+            self.end(ended)
 
-    def _end(self, ended: _Ended) -> None:
+    def settle_done(self, ended: Ended) -> None:
+        self.set_result(ended.value)
+
+    def forget(self) -> None:
         self._keep = None
-        if ended.outcome == _abi.DONE:
-            self.set_result(ended.value)
-        elif ended.outcome == _abi.FAILED:
-            self.set_exception(errors.make(ended.code, ended.text or errors.strerror(ended.code)))
-        else:
-            super().cancel()
-            self.set_running_or_notify_cancel()
 
-    def __del__(self, _release: Any = _lib.pool_ticket_release) -> None:
-        if self._ticket:
-            _release(self._ticket)
+    def give_up(self, error: BaseException) -> None:
+        if not self.done():
+            _given_up[self._ticket.value] = self
+        super().give_up(error)
 
 
 # By ticket: the future, or the end of a task that was over before its ticket was known here.
 # setdefault() decides which of the two came first.
-_by_ticket: Dict[int, Union[NativeFuture, _Ended]] = {}
+_by_ticket: Dict[int, Union[NativeFuture, Ended]] = {}
+
+# Those whose completion queue was detached: nobody tells when they no longer need what they keep.
+_given_up: Dict[int, NativeFuture] = {}
+
+
+def _look_after_given_up() -> None:
+    for ticket, future in list(_given_up.items()):
+        if _lib.pool_wait(ticket, 0, 0, None, 0) == _abi.OK:
+            _given_up.pop(ticket, None)
+            _by_ticket.pop(ticket, None)
+            future.forget()
 
 
 def _on_done(_arg: Optional[int], result: Any) -> None:
     seen = result.contents
-    ended = _Ended(seen.outcome, seen.code, seen.value, seen.text.decode("utf-8", "replace"))
+    ended = read_ended(seen)
     future = _by_ticket.setdefault(seen.ticket, ended)
     if isinstance(future, NativeFuture):
         del _by_ticket[seen.ticket]
-        future._end(ended)
+        future.end(ended)
 
 
 def native_futures(core: Core) -> List[NativeFuture]:
@@ -91,27 +95,27 @@ class NativeCalls:
 
     _core: Core
 
-    def submit_native(self, fn: Any, arg: Any = None) -> "futures.Future[int]":
-        """Runs fn(arg, ctx) on a worker without the interpreter lock.
+    def submit_native(self, fn: Any, arg: Any = None,
+                      rules: "Optional[Rules]" = None) -> NativeFuture:
+        """Runs fn(arg, ctx) on a worker without the interpreter lock, as rules say if given.
 
         fn, arg and the pool are kept alive until the task has ended."""
-        task = _abi.Task()
-        task.struct_size = ctypes.sizeof(task)
+        if rules is None:
+            task = _abi.Task()
+            task.struct_size = ctypes.sizeof(task)
+        else:
+            task = rules.to_task()
+            if rules.retry is not None:
+                rules.retry.fill_native(task)
+            if rules.drops:
+                self._core.may_drop()
         task.run = _abi.address(fn)
         task.done = _DONE
         task.arg = pointer(arg)
-        future = NativeFuture(self._core, (fn, arg, self))
-        ticket = ctypes.c_uint64()
-        status = _abi.E_TIMEOUT
-        while status == _abi.E_TIMEOUT:  # as Core.submit
-            status = _lib.pool_submit_task(self._core.handle, ctypes.byref(task),
-                                           ctypes.byref(ticket))
-        errors.check(status)
-        future._ticket = ticket.value
-        ended = _by_ticket.setdefault(ticket.value, future)
-        if isinstance(ended, _Ended):
-            del _by_ticket[ticket.value]
-            future._end(ended)
+        future = NativeFuture(self._core, rules, (fn, arg, self))
+        if _given_up:
+            _look_after_given_up()
+        hand_over(self._core, task, future)
         return future
 
     def parallel_for(self, body: Any, begin: int, end: int, *, grain: int = 0,

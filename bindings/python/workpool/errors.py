@@ -7,6 +7,7 @@ thread by the library, so check() must be called on the thread that made the cal
 
 import ctypes
 import queue
+from concurrent import futures
 from typing import Dict, Tuple, Type
 
 from . import _abi
@@ -31,8 +32,29 @@ class FullError(WorkpoolError, queue.Full):
     """The queue limit is reached."""
 
 
+class RateError(WorkpoolError):
+    """A rate limit has no token."""
+
+
+class SubmitTimeoutError(WorkpoolError, TimeoutError):
+    """There was no room, or no token, for all of submit_timeout."""
+
+
+class ExpiredError(WorkpoolError, TimeoutError):
+    """The task's time to start has passed."""
+
+
+class ShedError(WorkpoolError):
+    """The task was dropped while it waited: to make room, or because the queue was too slow."""
+
+
+class CancelledError(WorkpoolError, futures.CancelledError):
+    """The cancel token of a new task was cancelled before. (The result() of a task that was
+    cancelled raises concurrent.futures.CancelledError, as for every future.)"""
+
+
 class ClosedError(WorkpoolError):
-    """The pool takes no more tasks."""
+    """The pool takes no more tasks, or the completion queue no more completions."""
 
 
 class DeadlockError(WorkpoolError):
@@ -46,7 +68,11 @@ class ForkedError(WorkpoolError):
 _TYPES: Dict[int, Type[WorkpoolError]] = {
     _abi.E_INVALID: InvalidError,
     _abi.E_FULL: FullError,
+    _abi.E_TIMEOUT: SubmitTimeoutError,
     _abi.E_CLOSED: ClosedError,
+    _abi.E_CANCELLED: CancelledError,
+    _abi.E_EXPIRED: ExpiredError,
+    _abi.E_RATE: RateError,
     _abi.E_DEADLOCK: DeadlockError,
     _abi.E_FORKED: ForkedError,
 }

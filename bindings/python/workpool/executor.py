@@ -4,7 +4,8 @@
 It takes the place of ThreadPoolExecutor: same arguments, same order of start, same behaviour at
 shutdown and at the end of the interpreter. In addition its threads come and go with the load, a
 task may wait for the future of another one without starving the pool, map() honours chunksize,
-native functions run as tasks without the interpreter lock, and tune() and stats() are there.
+native functions run as tasks without the interpreter lock, tasks may have rules (priority, retries,
+times, ...), and tune() and stats() are there.
 """
 
 import itertools
@@ -14,14 +15,16 @@ import time
 import weakref
 from concurrent import futures
 from concurrent.futures.thread import BrokenThreadPool
-from typing import (TYPE_CHECKING, Any, Callable, Iterable, Iterator, List, Optional, Set, Tuple,
-                    TypeVar)
+from typing import (TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Optional, Set,
+                    Tuple, TypeVar)
 
-from . import _abi, _core, _worker, errors
+from . import _abi, _core, _tasks, _worker, errors
 from ._core import Call, Core
 from ._future import Future
 from ._native import NativeCalls, native_futures
-from .pool import make_options
+from ._options import Settings, make_settings
+from ._tasks import TaskCalls, TaskFuture, task_futures
+from .rules import Rules
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
@@ -33,18 +36,19 @@ T = TypeVar("T")
 _lib = _abi.lib
 # How long _threads waits for workers that are about to start.
 _SETTLE_S = 1.0
+_NO_RULES = Rules()
 
 
 class _ExecutorCore(Core):
     """Adds the initializer and what makes submit refuse."""
 
-    def __init__(self, options: _abi.Options, name: str, workers: int,
+    def __init__(self, settings: Settings, name: str, workers: int,
                  initializer: Optional[Callable[..., object]], initargs: Tuple[Any, ...]) -> None:
         self.workers_wanted = workers
         self.shut = False
         self._initializer = initializer
         self._initargs = initargs
-        super().__init__(options, name)
+        super().__init__(settings, name)
 
     def worker_started(self, index: int) -> None:
         super().worker_started(index)
@@ -71,7 +75,8 @@ class _ExecutorCore(Core):
 
     def cancel_waiting(self) -> int:
         """Cancels what waits, the newest first, but for what idle workers would have taken by now
-        had they been quicker to wake. Returns how many calls are left waiting."""
+        had they been quicker to wake. Of tasks with rules all that do not run, because they may
+        have to wait for their time. Returns how many calls are left waiting."""
         spare = max(0, self.workers_wanted - len(self.busy))
         cancelled: List[Call] = []
         while len(self.waiting) > spare:
@@ -83,6 +88,9 @@ class _ExecutorCore(Core):
             call.discard()
         for native in native_futures(self)[max(0, spare - len(self.waiting)):]:
             native.cancel()
+        for task in reversed(task_futures(self)):
+            if not task.running():
+                task.cancel()
         return len(self.waiting)
 
     def exit(self) -> None:
@@ -93,7 +101,7 @@ class _ExecutorCore(Core):
             self.release()  # Ctrl-C: the rest is cancelled
 
 
-class Executor(NativeCalls, futures.Executor):
+class Executor(NativeCalls, TaskCalls, futures.Executor):
     """ThreadPoolExecutor on libworkpool.
 
     max_workers         as the standard executor: by default min(32, CPUs + 4)
@@ -102,7 +110,11 @@ class Executor(NativeCalls, futures.Executor):
                         executor is broken and raises BrokenThreadPool
     keep_alive          seconds after which an idle thread ends; None = threads stay
     queue_limit         calls that may wait; None = without limit, as the standard executor
-    on_full             at that limit: "reject" raises FullError, "block" waits for room
+    on_full             at that limit: "reject" raises FullError, "block" waits for room, ...
+    options             submit_timeout, strategy, lanes, aging, lane_limit, queue_limit_bytes, rate,
+                        on_rate, codel_target, codel_interval, retry_budget, dead_letter,
+                        queue_high, queue_low, watermark, stuck_after, stuck, task_isolation: as for
+                        Pool; workers_max, as preset() has it, is max_workers
 
     What was submitted still finishes when the last reference is dropped, and at the end of the
     interpreter."""
@@ -112,7 +124,11 @@ class Executor(NativeCalls, futures.Executor):
     def __init__(self, max_workers: Optional[int] = None, thread_name_prefix: str = "",
                  initializer: Optional[Callable[..., object]] = None,
                  initargs: Tuple[Any, ...] = (), *, keep_alive: Optional[float] = 60.0,
-                 queue_limit: Optional[int] = None, on_full: str = "reject") -> None:
+                 queue_limit: Optional[int] = None, on_full: str = "reject",
+                 **options: Any) -> None:
+        automatic = options.pop("workers_max", 0)
+        if max_workers is None and automatic != 0:
+            max_workers = automatic
         if max_workers is None:
             count = getattr(os, "process_cpu_count", os.cpu_count)
             max_workers = min(32, (count() or 1) + 4)
@@ -124,17 +140,22 @@ class Executor(NativeCalls, futures.Executor):
         self._thread_name_prefix = (thread_name_prefix
                                     or f"{type(self).__name__}-{Executor._counter()}")
         self._core: _ExecutorCore = _ExecutorCore(
-            make_options(workers_min=0, workers_max=max_workers, keep_alive=keep_alive,
-                         queue_limit=queue_limit, on_full=on_full),
+            make_settings(workers_min=0, workers_max=max_workers, keep_alive=keep_alive,
+                          queue_limit=queue_limit, on_full=on_full, **options),
             self._thread_name_prefix, max_workers, initializer, initargs)
         finalizer = weakref.finalize(self, self._core.abandon)
         finalizer.atexit = False
 
     # ---- concurrent.futures.Executor --------------------------------------------------------
 
-    def submit(self, fn: "Callable[P, T]", /, *args: "P.args", **kwargs: "P.kwargs") -> "Future[T]":
-        """Runs fn(*args, **kwargs) on a worker; calls start in the order of their submission."""
+    def submit(self, fn: "Callable[P, T]", /, *args: "P.args",
+               **kwargs: "P.kwargs") -> "futures.Future[T]":
+        """Runs fn(*args, **kwargs) on a worker; calls start in the order of their submission,
+        unless the strategy says otherwise."""
         core = self._core
+        core.had_calls = True
+        if core.one_by_one:
+            return self._submit_task(_NO_RULES, fn, args, kwargs)
         core.refuse()
         future: "Future[T]" = Future(self, core, fn, args, kwargs)
         try:
@@ -143,6 +164,21 @@ class Executor(NativeCalls, futures.Executor):
             core.refuse()  # shut down in the meantime
             raise
         return future
+
+    def submit_task(self, rules: Rules, fn: "Callable[P, T]", /, *args: "P.args",
+                    **kwargs: "P.kwargs") -> "TaskFuture[T]":
+        """Runs fn(*args, **kwargs) on a worker as rules say."""
+        return self._submit_task(rules, fn, args, kwargs)
+
+    def _submit_task(self, rules: Rules, fn: Callable[..., T], args: Tuple[Any, ...],
+                     kwargs: Dict[str, Any]) -> "TaskFuture[T]":
+        core = self._core
+        core.refuse()
+        try:
+            return _tasks.submit(self, core, rules, fn, args, kwargs)
+        except errors.WorkpoolError:
+            core.refuse()
+            raise
 
     def map(self, fn: Callable[..., T], *iterables: Iterable[Any], timeout: Optional[float] = None,
             chunksize: int = 1) -> Iterator[T]:
@@ -158,21 +194,28 @@ class Executor(NativeCalls, futures.Executor):
         core.refuse()
         calls = zip(*iterables)
         if chunksize == 1:
-            singles: "List[Future[T]]" = []
-            self._submit_all((Future(self, core, fn, args, {}) for args in calls), singles)
+            singles: "List[futures.Future[T]]" = []
+            self._submit_all(((fn, args) for args in calls), singles)
             return _results(singles, deadline)
-        chunks: "List[Future[_Part[T]]]" = []
-        self._submit_all((Future(self, core, _run_chunk, (fn, chunk), {})
-                          for chunk in _chunked(calls, chunksize)), chunks)
+        chunks: "List[futures.Future[_Part[T]]]" = []
+        self._submit_all(((_run_chunk, (fn, chunk)) for chunk in _chunked(calls, chunksize)),
+                         chunks)
         return _flat(_results(chunks, deadline))
 
-    def _submit_all(self, source: "Iterable[Future[Any]]", queued: "List[Future[Any]]") -> None:
+    def _submit_all(self, calls: Iterable[Tuple[Callable[..., Any], Tuple[Any, ...]]],
+                    queued: List[Any]) -> None:
+        core = self._core
+        core.had_calls = True
         try:
-            self._core.submit_many(source, queued)
+            if core.one_by_one:
+                for fn, args in calls:
+                    queued.append(_tasks.submit(self, core, _NO_RULES, fn, args, {}))
+            else:
+                core.submit_many((Future(self, core, fn, args, {}) for fn, args in calls), queued)
         except BaseException:
             for future in queued:
                 future.cancel()
-            self._core.refuse()
+            core.refuse()
             raise
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -260,7 +303,7 @@ def _flat(parts: "Iterator[_Part[T]]") -> Iterator[T]:
                 del exc  # its traceback refers to this frame
 
 
-def _results(pending: "List[Future[T]]", deadline: Optional[float]) -> Iterator[T]:
+def _results(pending: "List[futures.Future[T]]", deadline: Optional[float]) -> Iterator[T]:
     """Yields the results in order, without keeping references; cancels the rest when it is left."""
     pending.reverse()
 
@@ -276,7 +319,7 @@ def _results(pending: "List[Future[T]]", deadline: Optional[float]) -> Iterator[
     return results()
 
 
-def _result_or_cancel(future: "Future[T]", deadline: Optional[float]) -> T:
+def _result_or_cancel(future: "futures.Future[T]", deadline: Optional[float]) -> T:
     try:
         try:
             return future.result(None if deadline is None else deadline - time.monotonic())

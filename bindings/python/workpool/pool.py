@@ -10,38 +10,20 @@ import sys
 import threading
 import weakref
 from types import TracebackType
-from typing import Any, Callable, Dict, Optional, Tuple, Type
+from typing import Any, Callable, Dict, Optional, Tuple, Type, Union
 
-from . import _abi, errors
-from ._core import SIGNAL_CHECK_NS, Call, Core, wait_in_pieces
+from . import _abi, _tasks, errors
+from ._core import Call, Core, wait_in_pieces
 from ._native import NativeCalls
+from ._options import QUEUE_LIMIT, make_settings
+from ._tasks import TaskCalls
+from ._ticket import TicketFuture
+from ._units import timeout_ns
+from .rules import Rate, Rules
+from .stats import Running
 
 _lib = _abi.lib
-_ON_FULL = {"reject": _abi.ON_FULL_REJECT, "block": _abi.ON_FULL_BLOCK}
-
-# What CPython gives its own threads where the system's limit is the usual one; its recursion limits
-# are made for it. Pages that are not touched cost nothing.
-STACK_BYTES = 8 << 20
-
-# The library's default limit of waiting tasks.
-QUEUE_LIMIT = 1 << 20
-
-
-def make_options(*, workers_min: int, workers_max: int, keep_alive: Optional[float],
-                 queue_limit: Optional[int], on_full: str) -> _abi.Options:
-    """The library's options from Python's way to say them: seconds, and None for "without"."""
-    if on_full not in _ON_FULL:
-        raise ValueError(f"on_full must be 'reject' or 'block', not {on_full!r}")
-    options = _abi.Options()
-    errors.check(_lib.pool_options_init(ctypes.byref(options), ctypes.sizeof(options)))
-    options.workers_min = workers_min
-    options.workers_max = workers_max
-    options.keep_alive_ns = _abi.FOREVER if keep_alive is None else max(1, int(keep_alive * 1e9))
-    options.queue_limit = _abi.UNLIMITED if queue_limit is None else queue_limit
-    options.on_full = _ON_FULL[on_full]
-    options.submit_timeout_ns = SIGNAL_CHECK_NS  # who waits for room calls again
-    options.stack_bytes = threading.stack_size() or STACK_BYTES
-    return options
+_NO_RULES = Rules()
 
 
 class _PlainCall(Call):
@@ -57,13 +39,20 @@ class _PlainCall(Call):
 
     def run(self) -> bool:
         try:
-            self._fn(*self._args, **self._kwargs)
+            _report(self._fn, self._args, self._kwargs)
         except BaseException:
-            # As for a thread's function: nobody else would hear of it.
-            threading.excepthook(
-                threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
             return False
         return True
+
+
+def _report(fn: Callable[..., object], args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> None:
+    try:
+        fn(*args, **kwargs)
+    except BaseException:
+        # As for a thread's function: nobody else would hear of it.
+        threading.excepthook(
+            threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+        raise
 
 
 _Hook = Callable[[int], object]
@@ -130,16 +119,46 @@ _START = _abi.address(_start_callback)
 _STOP = _abi.address(_stop_callback)
 
 
-class Pool(NativeCalls):
+class Pool(NativeCalls, TaskCalls):
     """An elastic pool of native workers.
 
     workers_min    workers kept when idle
     workers_max    0 = automatic, from the CPUs that the process may use
     keep_alive     seconds that an idle worker above workers_min stays; None = for ever
-    queue_limit    calls accepted and not yet started; None = without limit
-    on_full        at the limit: "reject" raises FullError, "block" waits for room (stats().rejected
-                   then counts the pieces of 0.1 s in which there was none)
     name           shown in thread names
+
+    Order (workpool.h has what each promises):
+    strategy       "stealing", "fifo", "lifo" (newest first), "priority" (Rules.priority, strictly)
+    lanes          with "stealing": priorities, 3 by default (-1, 0, 1), at most 16
+    aging          with lanes: seconds per level after which a lower one has its share; None = never
+    lane_limit     tasks that may wait in each lane but that of priority 0
+
+    Admission:
+    queue_limit    calls accepted and not yet started; None = without limit
+    queue_limit_bytes  sum of Rules.cost_bytes of those
+    on_full        at a limit: "reject" raises FullError, "block" waits for room (stats().rejected
+                   then counts the pieces of 0.1 s in which there was none), "caller_runs" runs the
+                   call in submit, "drop_oldest" and "drop_lowest" shed what waits
+    submit_timeout seconds that "block" waits, then SubmitTimeoutError; None = for ever
+    rate           tasks that start at most: Rate(count, per, burst), or a number for each second
+    on_rate        without a token for it: "delay" (the task waits in the pool), "block", "reject"
+                   (RateError)
+    codel_target   sheds tasks while all have waited longer than so many seconds for codel_interval
+    queue_high     watermark(True, waiting) is called when so many tasks wait, and
+                   watermark(False, waiting) when they are down to queue_low
+
+    Failure:
+    retry_budget   retries that begin at most, as for rate, with a burst of as many
+    dead_letter    called with the future of every task that failed for good: its call is what to
+                   run once more, its exception() the history; deque(maxlen=n).append is fine
+    stuck_after    seconds after which a run is stuck: stuck(Running) is called once, and running()
+                   tells more
+
+    task_isolation what a worker puts back after a task that has changed it: "none", "fp"
+                   (floating-point control, errno), "full" (signal mask, nice value, CPUs, ...)
+
+    watermark and stuck are called on a thread that other pools share: be quick. They and
+    dead_letter are held until the pool has ended.
 
     Use it in a with statement, or call destroy(). Dropping the last reference, also inside one of
     its own tasks, releases the pool: what waits is cancelled, what runs ends. At the end of the
@@ -147,10 +166,27 @@ class Pool(NativeCalls):
 
     def __init__(self, *, workers_min: int = 0, workers_max: int = 0,
                  keep_alive: Optional[float] = 1.0, queue_limit: Optional[int] = QUEUE_LIMIT,
-                 on_full: str = "reject", name: str = "pool") -> None:
-        self._core = Core(make_options(workers_min=workers_min, workers_max=workers_max,
-                                       keep_alive=keep_alive, queue_limit=queue_limit,
-                                       on_full=on_full), name)
+                 on_full: str = "reject", name: str = "pool",
+                 submit_timeout: Optional[float] = None, strategy: str = "stealing", lanes: int = 0,
+                 aging: Optional[float] = 0.1, lane_limit: Optional[int] = None,
+                 queue_limit_bytes: Optional[int] = None, rate: Union[None, int, Rate] = None,
+                 on_rate: str = "delay", codel_target: Optional[float] = None,
+                 codel_interval: float = 0.1, retry_budget: Union[None, int, Rate] = None,
+                 dead_letter: Optional[Callable[[TicketFuture[Any]], object]] = None,
+                 queue_high: int = 0, queue_low: int = 0,
+                 watermark: Optional[Callable[[bool, int], object]] = None,
+                 stuck_after: Optional[float] = None,
+                 stuck: Optional[Callable[[Running], object]] = None,
+                 task_isolation: str = "none") -> None:
+        self._core = Core(make_settings(
+            workers_min=workers_min, workers_max=workers_max, keep_alive=keep_alive,
+            queue_limit=queue_limit, on_full=on_full, submit_timeout=submit_timeout,
+            strategy=strategy, lanes=lanes, aging=aging, lane_limit=lane_limit,
+            queue_limit_bytes=queue_limit_bytes, rate=rate, on_rate=on_rate,
+            codel_target=codel_target, codel_interval=codel_interval, retry_budget=retry_budget,
+            dead_letter=dead_letter, queue_high=queue_high, queue_low=queue_low,
+            watermark=watermark, stuck_after=stuck_after, stuck=stuck,
+            task_isolation=task_isolation), name)
         self._hook_ids: Dict[int, int] = {}
         finalizer = weakref.finalize(self, _abandon, self._core, self._hook_ids)
         finalizer.atexit = False
@@ -161,13 +197,21 @@ class Pool(NativeCalls):
         return self._core.handle
 
     def submit(self, fn: Callable[..., object], /, *args: Any, **kwargs: Any) -> None:
-        """Runs fn(*args, **kwargs) on a worker. What it raises goes to threading.excepthook."""
-        self._core.submit(_PlainCall(fn, args, kwargs))
+        """Runs fn(*args, **kwargs) on a worker. What it raises goes to threading.excepthook, or to
+        dead_letter if the pool has that."""
+        core = self._core
+        core.had_calls = True
+        if not core.one_by_one:
+            core.submit(_PlainCall(fn, args, kwargs))
+        elif core.dead_letter is not None:
+            _tasks.submit(None, core, _NO_RULES, fn, args, kwargs)
+        else:
+            _tasks.submit(None, core, _NO_RULES, _report, (fn, args, kwargs), {}, called=fn)
 
     def wait_idle(self, timeout: Optional[float] = None) -> bool:
         """Waits until no task is queued or running; False: timeout seconds are over."""
         return wait_in_pieces(lambda span: _lib.pool_wait_idle(self._core.handle, span),
-                              _nanoseconds(timeout))
+                              timeout_ns(timeout))
 
     def add_hook(self, start: Optional[_Hook] = None, stop: Optional[_Hook] = None) -> int:
         """start(worker_index) runs on every worker before its next task, stop(worker_index) on
@@ -198,11 +242,13 @@ class Pool(NativeCalls):
     def resume(self) -> None:
         errors.check(_lib.pool_resume(self._core.handle))
 
-    def close(self, *, cancel: bool = False, timeout: Optional[float] = None) -> bool:
+    def close(self, *, cancel: bool = False, stop: bool = False,
+              timeout: Optional[float] = None) -> bool:
         """Accepts no more tasks and waits for those accepted, or cancels those that have not
-        started; False: timeout seconds are over and it is still closing."""
-        mode = _abi.CANCEL_QUEUED if cancel else _abi.DRAIN
-        return self._core.close(mode, _nanoseconds(timeout))
+        started, or with stop also asks those that run to stop (task.should_stop); False: timeout
+        seconds are over and it is still closing."""
+        mode = _abi.CANCEL_ALL if stop else _abi.CANCEL_QUEUED if cancel else _abi.DRAIN
+        return self._core.close(mode, timeout_ns(timeout))
 
     def destroy(self) -> None:
         """Drains the pool, joins its threads and frees it. Idempotent; not from its own tasks."""
@@ -220,8 +266,3 @@ class Pool(NativeCalls):
     def __exit__(self, _type: Optional[Type[BaseException]], _value: Optional[BaseException],
                  _traceback: Optional[TracebackType]) -> None:
         self.destroy()
-
-
-def _nanoseconds(timeout: Optional[float]) -> int:
-    """Saturates: a timeout of centuries is no error."""
-    return _abi.FOREVER if timeout is None else min(max(0, int(timeout * 1e9)), 2**63 - 1)

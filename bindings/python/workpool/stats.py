@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A snapshot of a pool's counters; pool_stats_t in workpool.h has the meaning of each field.
+"""What a pool tells about itself: counters, and the tasks that run. pool_stats_t and pool_running_t
+in workpool.h have the meaning of each field.
 
 In every snapshot started >= ended_run, submitted >= started + ended_unrun, and
 done + failed + cancelled + expired + shed == ended_run + ended_unrun.
 """
 
 import ctypes
-from typing import NamedTuple
+from typing import List, NamedTuple
 
 from . import _abi, errors
 
@@ -47,3 +48,29 @@ def read(handle: int) -> Stats:
     raw = _abi.Stats()
     errors.check(_abi.lib.pool_stats(handle, ctypes.byref(raw), ctypes.sizeof(raw)))
     return Stats(*(getattr(raw, field) for field in Stats._fields))
+
+
+class Running(NamedTuple):
+    """A task that runs; times in seconds."""
+
+    name: str        # that of its rules, or its function's; "" if it is native and has none
+    worker: int      # index of the worker
+    thread: int      # what threading.get_native_id() says there
+    state: str       # of the thread: "R" runs, "S" sleeps, "D" waits for a device; "" not known
+    wall_time: float
+    cpu_time: float
+    attempt: int
+
+
+def to_running(seen: _abi.Running) -> Running:
+    return Running(seen.name.decode("utf-8", "replace"), seen.worker, seen.thread,
+                   chr(seen.state) if seen.state > 0 else "", seen.wall_ns / 1e9, seen.cpu_ns / 1e9,
+                   seen.attempt)
+
+
+def read_running(handle: int, longer_than_ns: int) -> List[Running]:
+    places = (_abi.Running * _abi.WORKERS_MAX)()
+    count = ctypes.c_uint32()
+    errors.check(_abi.lib.pool_running(handle, longer_than_ns, places, ctypes.sizeof(_abi.Running),
+                                       len(places), ctypes.byref(count)))
+    return [to_running(place) for place in places[:count.value]]

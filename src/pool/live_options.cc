@@ -1,0 +1,88 @@
+#include "pool/live_options.h"
+
+#include "base/error.h"
+#include "pool/option_text.h"
+#include "pool/options.h"
+
+namespace workpool {
+namespace {
+
+// Those who sleep count their idle time anew. Who is about to sleep while this runs reads the new value: it comes into
+// the list of sleepers after WakeAll has looked there, under the same lock.
+void SetKeepAlive(Engine& engine, uint64_t keep_alive_ns) {
+  engine.keep_alive_ns.store(keep_alive_ns, kRelaxed);
+  engine.idle.WakeAll();
+}
+
+Status SetAging(Engine& engine, uint64_t aging_ns) {
+  Lanes& lanes = engine.dispatcher.lanes();
+  const bool watched = lanes.count() > 1 && aging_ns != kNever;
+  if (watched) {
+    const Status status = engine.timers.Start();
+    if (status != POOL_OK) return status;
+  }
+  lanes.SetAging(aging_ns);
+  // The new value before the look at the lanes; partner: the fence between a push and WatchLane. Either we see the task,
+  // or its submitter sees the value.
+  FullFence();
+  for (int32_t priority = lanes.lowest(); watched && priority < 0; ++priority) {
+    const uint64_t due_ns = engine.dispatcher.LaneDueNs(priority);
+    if (due_ns != kNever) engine.timers.LookAtQueuesAt(due_ns);
+  }
+  return POOL_OK;
+}
+
+// Tells the parts of the pool that row is about.
+Status Apply(Engine& engine, const OptionRow& row, const EngineOptions& options) {
+  switch (row.offset) {
+    case offsetof(pool_options_t, keep_alive_ns): SetKeepAlive(engine, options.keep_alive_ns); return POOL_OK;
+    case offsetof(pool_options_t, aging_ns): return SetAging(engine, options.dispatch.aging_ns);
+    case offsetof(pool_options_t, lane_limit): engine.dispatcher.SetLaneLimit(options.dispatch.lane_limit); break;
+    case offsetof(pool_options_t, queue_limit_bytes): engine.bytes.SetLimit(options.queue_limit_bytes); break;
+    case offsetof(pool_options_t, rate_count):
+    case offsetof(pool_options_t, rate_period_ns):
+    case offsetof(pool_options_t, rate_burst): engine.rate.SetRate(options.rate); break;
+    case offsetof(pool_options_t, retry_count):
+    case offsetof(pool_options_t, retry_period_ns): engine.retry_budget.SetRate(options.retry_rate); return POOL_OK;
+    default: return Fail(POOL_E_INTERNAL, "nobody applies %s", row.name);
+  }
+  engine.space_event.Notify();  // there may be room now, or a token
+  return POOL_OK;
+}
+
+}  // namespace
+
+Status LiveOptions::Set(Engine& engine, const char* name, const char* value) {
+  const OptionRow* row = nullptr;
+  Status status = FindOption(name, &row);
+  if (status != POOL_OK) return status;
+  if (!row->live) {
+    return Fail(POOL_E_INVALID, "options.%s is fixed at create; make a pool with another value", row->name);
+  }
+  MutexLock lock(mu_);
+  pool_options_t next = now_;
+  status = SetOption(*row, value, sizeof(next), &next);
+  PoolOptions checked;
+  if (status == POOL_OK) status = CheckOptions(next, &checked);
+  if (status != POOL_OK) return status;
+  if (checked.engine.dispatch.exact && !engine.exact_limit) {
+    return Fail(POOL_E_INVALID,
+                "options.%s = '%.40s' needs a pool that was made with a rate, because plain submits of this one do not "
+                "ask for any; give a rate to pool_create, and set it to 0 until it is wanted",
+                row->name, value);
+  }
+  status = Apply(engine, *row, checked.engine);
+  if (status == POOL_OK) now_ = next;
+  return status;
+}
+
+Status LiveOptions::Get(const char* name, char* out) {
+  const OptionRow* row = nullptr;
+  const Status status = FindOption(name, &row);
+  if (status != POOL_OK) return status;
+  MutexLock lock(mu_);
+  FormatOption(*row, now_, out);
+  return POOL_OK;
+}
+
+}  // namespace workpool

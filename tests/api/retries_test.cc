@@ -1,0 +1,1160 @@
+// A task that fails is tried again: when it asks for it or by a rule, after a delay that it does not spend on a worker,
+// as often as it may; and what failed for good is a dead letter.
+#include <catch2/catch.hpp>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "time_support.h"
+
+namespace workpool_test {
+namespace {
+
+// Tried again at once, or nearly.
+pool_task_t Retried(pool_task_t task, uint32_t retries_max, int64_t backoff_first_ns = 50 * kUs) {
+  task.retries_max = retries_max;
+  task.backoff_first_ns = backoff_first_ns;
+  task.backoff_jitter = POOL_JITTER_NONE;
+  return task;
+}
+
+pool_class_options_t ClassOptions() {
+  pool_class_options_t options;
+  pool_class_options_init(&options, sizeof(options));
+  return options;
+}
+
+// Fails with code until its attempt-th run.
+std::function<int32_t(pool_ctx_t*)> SucceedsIn(uint32_t attempt, int32_t code = POOL_RETRY) {
+  return [=](pool_ctx_t* ctx) { return pool_ctx_attempt(ctx) < attempt ? code : 0; };
+}
+
+// ---- what is tried again, and how often
+
+TEST_CASE("a task that asks for it is tried again, at most retries_max times", "[retries]") {
+  for (const uint32_t retries_max : {1u, 2u, 7u}) {
+    ScopedPool pool(2);
+    Story succeeds(SucceedsIn(retries_max + 1)), fails(POOL_RETRY);
+    const Told first(pool, Retried(succeeds.Task(), retries_max));
+    const Told second(pool, Retried(fails.Task(), retries_max));
+    const pool_result_t good = WaitForResult(first);
+    const pool_result_t bad = WaitForResult(second);
+    CHECK(good.outcome == POOL_DONE);
+    CHECK(good.code == 0);
+    CHECK(good.attempts == retries_max + 1);
+    CHECK(bad.outcome == POOL_FAILED);
+    CHECK(bad.code == POOL_RETRY);
+    CHECK(bad.attempts == retries_max + 1);
+    CheckSettled(pool);
+    CHECK(succeeds.Ended(POOL_DONE, 0));
+    CHECK(fails.Ended(POOL_FAILED, POOL_RETRY));
+    CHECK(fails.result.attempts == retries_max + 1);
+    const pool_stats_t stats = Stats(pool);
+    CHECK(stats.submitted == 2);
+    CHECK(stats.started == 2);
+    CHECK(stats.ended_run == 2);
+    CHECK(stats.done == 1);
+    CHECK(stats.failed == 1);
+    CHECK(stats.attempts == 2 * (uint64_t{retries_max} + 1));
+  }
+}
+
+TEST_CASE("a task that asks for it without having any retries has failed", "[retries]") {
+  Story story(POOL_RETRY);
+  ScopedPool pool(1);
+  const Told ticket(pool, story.Task());
+  const pool_result_t result = WaitForResult(ticket);
+  CHECK(result.outcome == POOL_FAILED);
+  CHECK(result.code == POOL_RETRY);
+  CHECK(result.attempts == 1);
+  // By the plain ways, too.
+  REQUIRE(pool_submit(pool, AskForRetry, nullptr) == POOL_OK);
+  const pool_task_t bare = Task(AskForRetry, nullptr);
+  REQUIRE(pool_submit_task(pool, &bare, nullptr) == POOL_OK);
+  CheckSettled(pool);
+  CHECK(Stats(pool).failed == 3);
+  CHECK(Stats(pool).attempts == 3);
+}
+
+TEST_CASE("a failure is tried again only with RETRY_ON_FAILURE, an exception too", "[retries]") {
+  struct {
+    int32_t retry_on;
+    bool throws;
+    uint32_t attempts;
+  } const cases[] = {
+      {POOL_RETRY_ON_DEFAULT, false, 1}, {POOL_RETRY_ON_REQUEST, false, 1}, {POOL_RETRY_ON_FAILURE, false, 3},
+      {POOL_RETRY_ON_DEFAULT, true, 1},  {POOL_RETRY_ON_REQUEST, true, 1},  {POOL_RETRY_ON_FAILURE, true, 3},
+  };
+  ScopedPool pool(1);
+  for (const auto& c : cases) {
+    Story story([&](pool_ctx_t* ctx) -> int32_t {
+      if (c.throws) throw std::runtime_error("attempt " + std::to_string(pool_ctx_attempt(ctx)));
+      return -1001;
+    });
+    pool_task_t task = Retried(story.Task(), 2);
+    task.retry_on = c.retry_on;
+    const Told ticket(pool, task);
+    const pool_result_t result = WaitForResult(ticket);
+    CHECK(result.outcome == POOL_FAILED);
+    CHECK(result.code == (c.throws ? POOL_E_EXCEPTION : -1001));
+    CHECK(result.attempts == c.attempts);
+    CHECK(story.runs == c.attempts);
+    const std::string text = c.throws ? "attempt " + std::to_string(c.attempts) : "";
+    CHECK(std::string(result.text) == text);  // of the last attempt
+  }
+  CheckSettled(pool);
+}
+
+TEST_CASE("what a successful attempt leaves is its own, not that of those before", "[retries]") {
+  Story story([](pool_ctx_t* ctx) -> int32_t {
+    if (pool_ctx_attempt(ctx) == 1) {
+      pool_ctx_set_value(ctx, 77);
+      SleepNs(30 * kMs);
+      throw std::runtime_error("not yet");
+    }
+    return 0;
+  });
+  ScopedPool pool(1);
+  pool_task_t task = Retried(story.Task(), 1);
+  task.retry_on = POOL_RETRY_ON_FAILURE;
+  const Told ticket(pool, task);
+  const pool_result_t result = WaitForResult(ticket);
+  CHECK(result.outcome == POOL_DONE);
+  CHECK(result.code == 0);
+  CHECK(result.attempts == 2);
+  CHECK(result.value == 0);
+  CHECK(std::string(result.text).empty());
+  CHECK(result.run_ns < uint64_t{30 * kMs});  // of the last run
+  CHECK(result.flags == 0);
+  CheckSettled(pool);
+}
+
+TEST_CASE("a retry that is no other positive code", "[retries]") {
+  Story story(2);
+  ScopedPool pool(1);
+  pool_task_t task = Retried(story.Task(), 3);
+  const Told ticket(pool, task);
+  const pool_result_t result = WaitForResult(ticket);
+  CHECK(result.code == POOL_E_INVALID);
+  CHECK(result.attempts == 1);
+  CheckSettled(pool);
+}
+
+TEST_CASE("a task knows which attempt it is, and so do its forks", "[retries]") {
+  std::mutex mu;
+  std::vector<uint32_t> seen;
+  Body fork_body([&](pool_ctx_t* ctx) {
+    const std::lock_guard<std::mutex> lock(mu);
+    seen.push_back(pool_ctx_attempt(ctx));
+    return 0;
+  });
+  Story story([&](pool_ctx_t* ctx) {
+    pool_fork_t fork;
+    Must(pool_ctx_fork(ctx, &fork, Body::Run, &fork_body), "pool_ctx_fork");
+    Must(pool_ctx_join(ctx, &fork, nullptr), "pool_ctx_join");
+    const std::lock_guard<std::mutex> lock(mu);
+    seen.push_back(pool_ctx_attempt(ctx));
+    return pool_ctx_attempt(ctx) == 3 ? 0 : POOL_RETRY;
+  });
+  ScopedPool pool(2);
+  const Told ticket(pool, Retried(story.Task(), 5));
+  CHECK(WaitForResult(ticket).attempts == 3);
+  CHECK(seen == std::vector<uint32_t>{1, 1, 2, 2, 3, 3});
+  CHECK(pool_ctx_attempt(nullptr) == 0);
+  std::atomic<uint32_t> plain{0};
+  Body body([&](pool_ctx_t* ctx) {
+    plain = pool_ctx_attempt(ctx);
+    return 0;
+  });
+  REQUIRE(pool_submit(pool, Body::Run, &body) == POOL_OK);
+  CheckSettled(pool);
+  CHECK(plain == 1);
+}
+
+// ---- the filter
+
+// What retry_if was asked, and what it says.
+struct Asked {
+  std::mutex mu;
+  std::vector<std::pair<int32_t, uint32_t>> questions;
+  std::atomic<uint32_t> yes_until{0};
+  std::atomic<uint64_t> elsewhere{0};
+  std::atomic<std::thread::id> ran_on{};
+  int32_t code = POOL_RETRY;
+
+  static int32_t Run(void* arg, pool_ctx_t*) {
+    auto& asked = *static_cast<Asked*>(arg);
+    asked.ran_on = std::this_thread::get_id();
+    return asked.code;
+  }
+  static int32_t Filter(void* arg, int32_t code, uint32_t attempt) {
+    auto& asked = *static_cast<Asked*>(arg);
+    if (asked.ran_on.load() != std::this_thread::get_id()) ++asked.elsewhere;
+    const std::lock_guard<std::mutex> lock(asked.mu);
+    asked.questions.emplace_back(code, attempt);
+    return attempt <= asked.yes_until ? 1 : 0;
+  }
+};
+
+using Questions = std::vector<std::pair<int32_t, uint32_t>>;
+
+TEST_CASE("retry_if is asked before each retry, with the code and the attempt, where the task ran", "[retries]") {
+  ScopedPool pool(2);
+  for (const int32_t code : {POOL_RETRY, -1042}) {
+    Asked asked;
+    asked.code = code;
+    asked.yes_until = 2;
+    pool_task_t task = Retried(Task(Asked::Run, &asked), 10);
+    task.retry_on = POOL_RETRY_ON_FAILURE;
+    task.retry_if = Asked::Filter;
+    const Told ticket(pool, task);
+    const pool_result_t result = WaitForResult(ticket);
+    CHECK(result.outcome == POOL_FAILED);
+    CHECK(result.code == code);
+    CHECK(result.attempts == 3);
+    CHECK(asked.questions == Questions{{code, 1}, {code, 2}, {code, 3}});
+    CHECK(asked.elsewhere == 0);
+  }
+  CheckSettled(pool);
+}
+
+TEST_CASE("retry_if is not asked where there is no retry", "[retries]") {
+  ScopedPool pool(1);
+  Asked used_up, no_rule, none;
+  used_up.yes_until = 100;
+  no_rule.yes_until = 100;
+  no_rule.code = -1042;  // a failure, but only requests are tried again
+  none.yes_until = 100;
+  none.code = 0;
+  for (Asked* asked : {&used_up, &no_rule, &none}) {
+    pool_task_t task = Retried(Task(Asked::Run, asked), 2);
+    task.retry_if = Asked::Filter;
+    const Told ticket(pool, task);
+    (void)WaitForResult(ticket);
+  }
+  CHECK(used_up.questions == Questions{{POOL_RETRY, 1}, {POOL_RETRY, 2}});
+  CHECK(no_rule.questions.empty());
+  CHECK(none.questions.empty());
+  CheckSettled(pool);
+}
+
+TEST_CASE("retry_if is part of its task: waiting for it there is a DEADLOCK", "[retries]") {
+  struct Inside {
+    pool_t pool;
+    std::atomic<pool_ticket_t> ticket{0};
+    std::atomic<int32_t> waited{1}, idle{1}, destroyed{1};
+    Gate gate;
+  } inside;
+  ScopedPool pool(2);
+  inside.pool = pool;
+  pool_task_t task = Retried(Task(
+                                 [](void* arg, pool_ctx_t*) {
+                                   static_cast<Inside*>(arg)->gate.Pass();
+                                   return POOL_RETRY;
+                                 },
+                                 &inside),
+                             3);
+  task.retry_if = [](void* arg, int32_t, uint32_t) {
+    auto& in = *static_cast<Inside*>(arg);
+    in.waited = pool_wait(in.ticket, 0, POOL_FOREVER, nullptr, 0);
+    in.idle = pool_wait_idle(in.pool, POOL_FOREVER);
+    in.destroyed = pool_destroy(in.pool);
+    return 0;
+  };
+  const Told ticket(pool, task);
+  inside.ticket = ticket;
+  inside.gate.Open();
+  CHECK(WaitForResult(ticket).outcome == POOL_FAILED);
+  CHECK(inside.waited == POOL_E_DEADLOCK);
+  CHECK(inside.idle == POOL_E_DEADLOCK);
+  CHECK(inside.destroyed == POOL_E_DEADLOCK);
+  CheckSettled(pool);
+}
+
+TEST_CASE("a retry_if that throws says no", "[retries]") {
+  Story story(POOL_RETRY);
+  ScopedPool pool(1);
+  pool_task_t task = Retried(story.Task(), 3);
+  task.retry_if = [](void*, int32_t, uint32_t) -> int32_t { throw std::runtime_error("what now"); };
+  const Told ticket(pool, task);
+  CHECK(WaitForResult(ticket).attempts == 1);
+  CheckSettled(pool);
+  CHECK(story.Ended(POOL_FAILED, POOL_RETRY));
+}
+
+// ---- when it is tried again
+
+// Begins of all attempts of a task that always fails, with these rules.
+std::vector<uint64_t> Begins(pool_task_t rules, std::vector<uint64_t>* ends = nullptr) {
+  std::mutex mu;
+  std::vector<uint64_t> begins;
+  Story story([&](pool_ctx_t*) {
+    const std::lock_guard<std::mutex> lock(mu);
+    begins.push_back(pool_now_ns());
+    if (ends != nullptr) ends->push_back(pool_now_ns());
+    return POOL_RETRY;
+  });
+  pool_task_t task = story.Task();
+  rules.run = task.run;
+  rules.arg = task.arg;
+  rules.done = task.done;
+  rules.drop = task.drop;
+  ScopedPool pool(1);
+  const Told ticket(pool, rules);
+  (void)WaitForResult(ticket);
+  CheckSettled(pool);
+  return begins;
+}
+
+TEST_CASE("H8: without jitter each delay is at least its share, up to the cap", "[retries]") {
+  struct {
+    uint32_t factor_percent;
+    int64_t first_ns, max_ns;
+    std::vector<int64_t> delays_ns;
+  } const cases[] = {
+      {0, 2 * kMs, 0, {2 * kMs, 4 * kMs, 8 * kMs, 16 * kMs}},
+      {300, kMs, 0, {kMs, 3 * kMs, 9 * kMs, 27 * kMs}},
+      {150, 4 * kMs, 0, {4 * kMs, 6 * kMs, 9 * kMs}},
+      {100, 3 * kMs, 0, {3 * kMs, 3 * kMs, 3 * kMs}},
+      {1000, kMs, 12 * kMs, {kMs, 10 * kMs, 12 * kMs, 12 * kMs}},
+      {0, 20 * kMs, 5 * kMs, {5 * kMs, 5 * kMs}},
+      {0, 0, 0, {10 * kMs, 20 * kMs}},
+  };
+  for (const auto& c : cases) {
+    pool_task_t rules = Retried(Task(DoNothing, nullptr), static_cast<uint32_t>(c.delays_ns.size()), c.first_ns);
+    rules.backoff_factor_percent = c.factor_percent;
+    rules.backoff_max_ns = c.max_ns;
+    std::vector<uint64_t> ends;
+    const std::vector<uint64_t> begins = Begins(rules, &ends);
+    REQUIRE(begins.size() == c.delays_ns.size() + 1);
+    for (size_t i = 0; i < c.delays_ns.size(); ++i) {
+      CHECK(begins[i + 1] - ends[i] >= static_cast<uint64_t>(c.delays_ns[i]));
+    }
+  }
+}
+
+TEST_CASE("the cap of the back-off is kept", "[retries][serial]") {
+  pool_task_t rules = Retried(Task(DoNothing, nullptr), 20, kMs);
+  rules.backoff_factor_percent = 1000;
+  rules.backoff_max_ns = 4 * kMs;
+  const std::vector<uint64_t> begins = Begins(rules);
+  REQUIRE(begins.size() == 21);
+  // Without it the fifth delay would be ten seconds.
+  CHECK(begins.back() - begins.front() < uint64_t{5'000 * kMs});
+}
+
+TEST_CASE("with equal jitter a delay is at least half of its share, and delays differ", "[retries]") {
+  pool_task_t rules = Retried(Task(DoNothing, nullptr), 12, 4 * kMs);
+  rules.backoff_factor_percent = 100;
+  rules.backoff_jitter = POOL_JITTER_EQUAL;
+  std::vector<uint64_t> ends;
+  const std::vector<uint64_t> begins = Begins(rules, &ends);
+  for (size_t i = 1; i < begins.size(); ++i) CHECK(begins[i] - ends[i - 1] >= uint64_t{2 * kMs});
+}
+
+TEST_CASE("by default delays are spread from nothing to their share", "[retries][serial]") {
+  for (const int32_t jitter : {POOL_JITTER_DEFAULT, POOL_JITTER_FULL}) {
+    pool_task_t rules = Retried(Task(DoNothing, nullptr), 40, 10 * kMs);
+    rules.backoff_factor_percent = 100;
+    rules.backoff_jitter = jitter;
+    CHECK(OneIsInTime([&] {
+      const std::vector<uint64_t> begins = Begins(rules);
+      const uint64_t all_ns = begins.back() - begins.front();
+      CHECK(all_ns > uint64_t{60 * kMs});
+      // 200 ms on the average; without jitter it would be 400 ms.
+      return all_ns < uint64_t{340 * kMs};
+    }));
+  }
+}
+
+TEST_CASE("a task that waits for another attempt holds no worker", "[retries]") {
+  Story story(POOL_RETRY);
+  std::atomic<uint64_t> runs{0};
+  ScopedPool pool(1);
+  const Told ticket(pool, Retried(story.Task(), 1, kHour));
+  REQUIRE(PollUntil([&] { return story.runs == 1; }));
+  for (int i = 0; i < 100; ++i) REQUIRE(pool_submit(pool, CountRun, &runs) == POOL_OK);
+  CHECK(PollUntil([&] { return runs == 100; }));
+  CHECK(PollUntil([&] { return Stats(pool).workers_busy == 0; }));
+  CHECK(story.drops == 0);
+  CHECK(pool_wait(ticket, 0, 0, nullptr, 0) == POOL_E_TIMEOUT);
+  CHECK(pool_wait_idle(pool, 0) == POOL_E_TIMEOUT);
+  CHECK(pool_cancel(ticket) == POOL_OK);
+  CheckSettled(pool);
+}
+
+TEST_CASE("ten thousand tasks are in their back-off at once, with one worker", "[retries]") {
+  const uint64_t count = Rounds(10'000);
+  const auto tallies = std::make_unique<Tally[]>(count);
+  ScopedPool pool(1);
+  for (uint64_t i = 0; i < count; ++i) {
+    tallies[i].code = POOL_RETRY;
+    pool_task_t task = Retried(TallyTask(tallies[i]), 2, 20 * kMs);
+    REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  }
+  CheckSettled(pool);
+  for (uint64_t i = 0; i < count; ++i) {
+    REQUIRE(tallies[i].runs == 3);
+    REQUIRE(tallies[i].dones == 1);
+    REQUIRE(tallies[i].drops == 1);
+    REQUIRE(tallies[i].drop_outcome == POOL_FAILED);
+  }
+  CHECK(Stats(pool).attempts == 3 * count);
+}
+
+TEST_CASE("G7: a pool with no worker starts one for another attempt", "[retries]") {
+  Story story(SucceedsIn(4));
+  pool_options_t options = Options(1);
+  options.keep_alive_ns = kMs;
+  ScopedPool pool(options);
+  pool_task_t task = Retried(story.Task(), 3, 60 * kMs);
+  task.backoff_factor_percent = 100;
+  const Told ticket(pool, task);
+  CHECK(WaitForResult(ticket).attempts == 4);
+  CHECK(Stats(pool).retired >= 1);
+  CheckSettled(pool);
+}
+
+TEST_CASE("retries give back what they take of a queue limit", "[retries]") {
+  for (const uint64_t queue_limit : {uint64_t{2}, uint64_t{5'000}}) {
+    pool_options_t options = Options(1);
+    options.queue_limit = queue_limit;
+    {
+      ScopedPool pool(options);
+      for (int i = 0; i < 300; ++i) {
+        Story story(SucceedsIn(4));
+        const Told ticket(pool, Retried(story.Task(), 3, 1));
+        REQUIRE(WaitForResult(ticket).outcome == POOL_DONE);
+      }
+      // While they wait for another attempt they are not queued: they have started.
+      std::vector<std::unique_ptr<Story>> stories;
+      std::vector<pool_ticket_t> tickets;
+      for (uint64_t i = 0; i < queue_limit; ++i) {
+        stories.push_back(std::make_unique<Story>(POOL_RETRY));
+        tickets.push_back(0);
+        const pool_task_t task = Retried(stories.back()->Task(), 1, kHour);
+        while (pool_submit_task(pool, &task, &tickets.back()) == POOL_E_FULL) std::this_thread::yield();
+      }
+      REQUIRE(PollUntil([&] { return Stats(pool).started == 300 + queue_limit; }));
+      CHECK(Stats(pool).queued == 0);
+      for (const pool_ticket_t ticket : tickets) {
+        CHECK(PollUntil([&] { return pool_cancel(ticket) == POOL_OK; }));
+        CHECK(pool_ticket_release(ticket) == POOL_OK);
+      }
+      CheckSettled(pool);
+      // All of the room is there.
+      REQUIRE(pool_pause(pool) == POOL_OK);
+      for (uint64_t i = 0; i < queue_limit; ++i) REQUIRE(pool_submit(pool, DoNothing, nullptr) == POOL_OK);
+      CHECK(pool_submit(pool, DoNothing, nullptr) == POOL_E_FULL);
+      REQUIRE(pool_resume(pool) == POOL_OK);
+      CheckSettled(pool);
+    }
+  }
+}
+
+// ---- cancel and close
+
+TEST_CASE("H9: a task cancelled during its back-off is cancelled once, and not tried again", "[retries]") {
+  Story story(POOL_RETRY);
+  ScopedPool pool(1);
+  const Told ticket(pool, Retried(story.Task(), 100, 500 * kMs));
+  REQUIRE(PollUntil([&] { return story.runs == 1 && Stats(pool).workers_busy == 0; }));
+  CHECK(pool_cancel(ticket) == POOL_OK);
+  CHECK(story.Ended(POOL_CANCELLED, POOL_E_CANCELLED));
+  const pool_result_t result = WaitForResult(ticket);
+  CHECK(result.outcome == POOL_CANCELLED);
+  CHECK(result.attempts == 1);
+  CHECK(result.worker == 0);
+  CHECK(pool_cancel(ticket) == POOL_E_ALREADY);
+  CHECK(HoldsThroughout([&] { return story.runs == 1; }, std::chrono::milliseconds(600)));
+  CheckSettled(pool);
+  const pool_stats_t stats = Stats(pool);
+  CHECK(stats.cancelled == 1);
+  CHECK(stats.ended_run == 1);
+  CHECK(story.drops == 1);
+}
+
+TEST_CASE("H9: a task cancelled while it runs gets no further attempt", "[retries]") {
+  for (const int32_t code : {POOL_RETRY, -1600}) {
+    Gate gate;
+    Story story([&](pool_ctx_t* ctx) {
+      gate.Pass();
+      return pool_ctx_should_stop(ctx) == 1 ? code : -1;
+    });
+    ScopedPool pool(1);
+    pool_task_t task = Retried(story.Task(), 100);
+    task.retry_on = POOL_RETRY_ON_FAILURE;
+    const Told ticket(pool, task);
+    REQUIRE(gate.AwaitArrivals(1));
+    CHECK(pool_cancel(ticket) == POOL_E_ALREADY);
+    gate.Open();
+    const pool_result_t result = WaitForResult(ticket);
+    CHECK(result.outcome == POOL_CANCELLED);
+    CHECK(result.code == POOL_E_CANCELLED);
+    CHECK(result.attempts == 1);
+    CheckSettled(pool);
+    CHECK(story.runs == 1);
+    CHECK(story.drops == 1);
+  }
+}
+
+TEST_CASE("H9: a cancel at any moment of a task that is tried again ends it once", "[retries]") {
+  ScopedPool pool(2);
+  uint64_t won = 0, asked = 0;
+  for (uint64_t round = 0; round < Rounds(4'000); ++round) {
+    Story story(POOL_RETRY);
+    pool_task_t task = Retried(story.Task(), UINT32_MAX, 20 * kUs);
+    task.backoff_factor_percent = 100;
+    const Told ticket(pool, task);
+    SpinFor(std::chrono::microseconds(round % 400));
+    const pool_status_t status = pool_cancel(ticket);
+    const uint64_t runs = story.runs;
+    const pool_result_t result = WaitForResult(ticket);
+    REQUIRE(result.outcome == POOL_CANCELLED);
+    REQUIRE(result.code == POOL_E_CANCELLED);
+    REQUIRE(result.attempts == story.runs);
+    if (status == POOL_OK) {
+      ++won;
+      REQUIRE(result.attempts == runs);
+    } else {
+      ++asked;
+      REQUIRE(status == POOL_E_ALREADY);
+      REQUIRE(result.attempts <= runs + 1);  // the run that was on, which may not have come to its body yet
+    }
+    REQUIRE(story.dones == 1);
+    REQUIRE(story.drops == 1);
+  }
+  CHECK(won > 0);
+  CheckSettled(pool);
+  CHECK(Stats(pool).cancelled == won + asked);
+}
+
+TEST_CASE("a group or a token that is cancelled ends its members in their back-off, with its reason", "[retries]") {
+  ScopedPool pool(1);
+  pool_group_t group = 0;
+  pool_token_t token = 0;
+  REQUIRE(pool_group_create(pool, nullptr, &group) == POOL_OK);
+  REQUIRE(pool_token_create(0, &token) == POOL_OK);
+  std::array<Story, 5> members{Story{POOL_RETRY}, Story{POOL_RETRY}, Story{POOL_RETRY}, Story{POOL_RETRY},
+                               Story{POOL_RETRY}};
+  std::array<Story, 5> under{Story{POOL_RETRY}, Story{POOL_RETRY}, Story{POOL_RETRY}, Story{POOL_RETRY},
+                             Story{POOL_RETRY}};
+  for (auto& story : members) {
+    pool_task_t task = Retried(story.Task(), 3, kHour);
+    task.group = group;
+    REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  }
+  for (auto& story : under) {
+    pool_task_t task = Retried(story.Task(), 3, kHour);
+    task.token = token;
+    REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  }
+  REQUIRE(PollUntil([&] { return Stats(pool).started == 10 && Stats(pool).workers_busy == 0; }));
+  CHECK(pool_group_cancel(group) == POOL_OK);
+  CHECK(pool_token_cancel(token, -1234) == POOL_OK);
+  CheckSettled(pool);
+  for (const auto& story : members) CHECK(story.Ended(POOL_CANCELLED, POOL_E_CANCELLED));
+  for (const auto& story : under) CHECK(story.Ended(POOL_CANCELLED, -1234));
+  CHECK(Stats(pool).attempts == 10);
+  CHECK(pool_group_release(group) == POOL_OK);
+  CHECK(pool_token_release(token) == POOL_OK);
+}
+
+TEST_CASE("a token that is cancelled while its task runs ends it with its reason, if it asks for another attempt",
+          "[retries]") {
+  Gate gate;
+  Story story([&](pool_ctx_t*) {
+    gate.Pass();
+    return POOL_RETRY;
+  });
+  ScopedPool pool(1);
+  pool_token_t token = 0;
+  REQUIRE(pool_token_create(0, &token) == POOL_OK);
+  pool_task_t task = Retried(story.Task(), 3);
+  task.token = token;
+  const Told ticket(pool, task);
+  REQUIRE(gate.AwaitArrivals(1));
+  CHECK(pool_token_cancel(token, -1234) == POOL_OK);
+  gate.Open();
+  const pool_result_t result = WaitForResult(ticket);
+  CHECK(result.outcome == POOL_CANCELLED);
+  CHECK(result.code == -1234);
+  CHECK(result.attempts == 1);
+  CheckSettled(pool);
+  CHECK(pool_token_release(token) == POOL_OK);
+}
+
+TEST_CASE("a draining close waits for the attempts that are left", "[retries]") {
+  Story succeeds(SucceedsIn(3)), fails(POOL_RETRY);
+  ScopedPool pool(1);
+  pool_task_t task = Retried(succeeds.Task(), 5, 20 * kMs);
+  REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  task = Retried(fails.Task(), 2, 20 * kMs);
+  REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  CHECK(pool_close(pool, POOL_DRAIN, kBoundNs) == POOL_OK);
+  CheckSettled(pool);
+  CHECK(succeeds.Ended(POOL_DONE, 0));
+  CHECK(succeeds.runs == 3);
+  CHECK(fails.Ended(POOL_FAILED, POOL_RETRY));
+  CHECK(fails.runs == 3);
+}
+
+TEST_CASE("a cancelling close and a release end a task in its back-off at once", "[retries]") {
+  for (const int32_t mode : {POOL_CANCEL_QUEUED, POOL_CANCEL_ALL, -1}) {
+    Story story(POOL_RETRY);
+    ScopedPool pool(1);
+    const Told ticket(pool, Retried(story.Task(), 3, kHour));
+    REQUIRE(PollUntil([&] { return story.runs == 1 && Stats(pool).workers_busy == 0; }));
+    if (mode < 0) {
+      CHECK(pool_release(pool.GiveUp()) == POOL_OK);
+    } else {
+      CHECK(pool_close(pool, mode, kBoundNs) == POOL_OK);
+      CheckSettled(pool);
+    }
+    const pool_result_t result = WaitForResult(ticket);
+    CHECK(result.outcome == POOL_CANCELLED);
+    CHECK(result.code == POOL_E_CLOSED);
+    CHECK(result.attempts == 1);
+    CHECK(PollUntil([&] { return story.drops == 1; }));
+    CHECK(story.runs == 1);
+  }
+}
+
+TEST_CASE("a task that asks for another attempt of a pool that cancels gets none, and ends once", "[retries]") {
+  for (const int32_t mode : {POOL_CANCEL_QUEUED, POOL_CANCEL_ALL}) {
+    Gate gate;
+    Story story([&](pool_ctx_t*) {
+      gate.Pass();
+      return POOL_RETRY;
+    });
+    ScopedPool pool(1);
+    const Told ticket(pool, Retried(story.Task(), 100));
+    REQUIRE(gate.AwaitArrivals(1));
+    CHECK(pool_close(pool, mode, 0) == POOL_E_TIMEOUT);
+    gate.Open();
+    CHECK(pool_close(pool, mode, kBoundNs) == POOL_OK);
+    CheckSettled(pool);
+    CHECK(story.runs == 1);
+    CHECK(story.drops == 1);
+    CHECK(WaitForResult(ticket).attempts == 1);
+  }
+}
+
+TEST_CASE("closing at any moment of tasks that are tried again ends each once", "[retries]") {
+  constexpr size_t kCount = 30;
+  std::minstd_rand random(8);
+  for (uint64_t round = 0; round < Rounds(300); ++round) {
+    const auto tallies = std::make_unique<std::array<Tally, kCount>>();
+    ScopedPool pool(2);
+    for (auto& tally : *tallies) {
+      tally.code = POOL_RETRY;
+      pool_task_t task = Retried(TallyTask(tally), 3, 1 + static_cast<int64_t>(random() % (200 * kUs)));
+      REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+    }
+    SpinFor(std::chrono::microseconds(random() % 400));
+    const int32_t mode = static_cast<int32_t>(round % 4);
+    if (mode == 3) {
+      REQUIRE(pool_release(pool.GiveUp()) == POOL_OK);
+    } else {
+      REQUIRE(pool_close(pool, mode, kBoundNs) == POOL_OK);
+      CheckSettled(pool);
+    }
+    for (const Tally& tally : *tallies) {
+      REQUIRE(PollUntil([&] { return tally.drops == 1; }));
+      REQUIRE(tally.dones == 1);
+      REQUIRE(tally.runs <= 4);
+      if (mode == POOL_DRAIN) REQUIRE(tally.runs == 4);
+    }
+  }
+}
+
+// ---- the budget
+
+TEST_CASE("retries beyond the pool's budget have failed", "[retries]") {
+  pool_options_t options = Options(1);
+  options.retry_count = 5;
+  options.retry_period_ns = kHour;
+  ScopedPool pool(options);
+  std::vector<uint32_t> attempts;
+  for (int i = 0; i < 4; ++i) {
+    Story story(POOL_RETRY);
+    const Told ticket(pool, Retried(story.Task(), 3));
+    const pool_result_t result = WaitForResult(ticket);
+    CHECK(result.outcome == POOL_FAILED);
+    CHECK(result.code == POOL_RETRY);
+    attempts.push_back(result.attempts);
+  }
+  CHECK(attempts == std::vector<uint32_t>{4, 3, 1, 1});  // 3 + 2 retries
+  // First attempts are no retries.
+  Story story;
+  const Told ticket(pool, story.Task());
+  CHECK(WaitForResult(ticket).outcome == POOL_DONE);
+  CheckSettled(pool);
+  CHECK(Stats(pool).attempts == 4 + 3 + 1 + 1 + 1);
+}
+
+TEST_CASE("the budget of retries fills up again with time", "[retries]") {
+  pool_options_t options = Options(1);
+  options.retry_count = 1;
+  options.retry_period_ns = 100 * kMs;
+  ScopedPool pool(options);
+  const auto attempts = [&] {
+    Story story(POOL_RETRY);
+    const Told ticket(pool, Retried(story.Task(), 1));
+    return WaitForResult(ticket).attempts;
+  };
+  const uint64_t first_ns = pool_now_ns();
+  CHECK(attempts() == 2);
+  CHECK(PollUntil([&] { return attempts() == 2; }));
+  CHECK(pool_now_ns() - first_ns >= uint64_t{100 * kMs});
+  CheckSettled(pool);
+}
+
+TEST_CASE("what a filter refuses does not take from the budget", "[retries]") {
+  pool_options_t options = Options(1);
+  options.retry_count = 1;
+  options.retry_period_ns = kHour;
+  ScopedPool pool(options);
+  Story refused(POOL_RETRY), tried(POOL_RETRY);
+  pool_task_t task = Retried(refused.Task(), 3);
+  task.retry_if = [](void*, int32_t, uint32_t) { return 0; };
+  const Told first(pool, task);
+  CHECK(WaitForResult(first).attempts == 1);
+  const Told second(pool, Retried(tried.Task(), 1));
+  CHECK(WaitForResult(second).attempts == 2);
+  CheckSettled(pool);
+}
+
+// ---- dead letters
+
+// What happened to a task, in order.
+struct Letters {
+  std::mutex mu;
+  std::vector<std::string> events;
+  pool_result_t result{};
+  void* arg = nullptr;
+
+  void Add(const char* event) {
+    const std::lock_guard<std::mutex> lock(mu);
+    events.push_back(event);
+  }
+  static void Dead(void* user, void* dead_arg, const pool_result_t* result) {
+    auto& letters = *static_cast<Letters*>(user);
+    letters.result = *result;
+    letters.arg = dead_arg;
+    letters.Add("dead");
+  }
+  static void Done(void* arg, const pool_result_t*) { static_cast<Letters*>(arg)->Add("done"); }
+  static void Drop(void* arg, int32_t) { static_cast<Letters*>(arg)->Add("drop"); }
+};
+
+pool_options_t LetterOptions(Letters& letters, uint32_t workers_max = 1) {
+  pool_options_t options = Options(workers_max);
+  options.dead_letter = Letters::Dead;
+  options.dead_letter_user = &letters;
+  return options;
+}
+
+TEST_CASE("what failed for good is a dead letter, with its history", "[retries]") {
+  Letters letters;
+  Story story([](pool_ctx_t* ctx) -> int32_t {
+    pool_ctx_set_value(ctx, 40 + pool_ctx_attempt(ctx));
+    throw std::runtime_error("attempt " + std::to_string(pool_ctx_attempt(ctx)));
+  });
+  ScopedPool pool(LetterOptions(letters));
+  pool_task_t task = Retried(story.Task(), 2);
+  task.retry_on = POOL_RETRY_ON_FAILURE;
+  const Told ticket(pool, task);
+  const pool_result_t result = WaitForResult(ticket);
+  CHECK(letters.arg == task.arg);
+  CHECK(letters.events == std::vector<std::string>{"dead"});
+  CHECK(letters.result.struct_size == sizeof(pool_result_t));
+  CHECK(letters.result.outcome == POOL_FAILED);
+  CHECK(letters.result.code == POOL_E_EXCEPTION);
+  CHECK(letters.result.attempts == 3);
+  CHECK(letters.result.worker == 0);
+  CHECK(letters.result.ticket == ticket);
+  CHECK(letters.result.value == 43);
+  CHECK(std::string(letters.result.text) == "attempt 3");
+  CHECK(letters.result.wait_ns == result.wait_ns);
+  CHECK(letters.result.run_ns == result.run_ns);
+  CheckSettled(pool);
+}
+
+TEST_CASE("done comes before the dead letter, and drop after it", "[retries]") {
+  Letters letters;
+  ScopedPool pool(LetterOptions(letters));
+  pool_task_t task = Task([](void*, pool_ctx_t*) { return -1001; }, &letters);
+  task.done = Letters::Done;
+  task.drop = Letters::Drop;
+  REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  CheckSettled(pool);
+  CHECK(letters.events == std::vector<std::string>{"done", "dead", "drop"});
+  CHECK(letters.arg == &letters);
+}
+
+TEST_CASE("a dead letter of a task without ticket and callbacks has its history, too", "[retries]") {
+  Letters letters;
+  ScopedPool pool(LetterOptions(letters));
+  const pool_task_t task = Task([](void*, pool_ctx_t*) { return -1001; }, &letters);
+  REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  CheckSettled(pool);
+  CHECK(letters.events == std::vector<std::string>{"dead"});
+  CHECK(letters.result.outcome == POOL_FAILED);
+  CHECK(letters.result.code == -1001);
+  CHECK(letters.result.attempts == 1);
+  CHECK(letters.result.worker == 0);
+  CHECK(letters.result.ticket == 0);
+  CHECK(letters.result.run_ns > 0);
+}
+
+TEST_CASE("only what failed for good is a dead letter", "[retries]") {
+  Letters letters;
+  BlockedPool pool(LetterOptions(letters));
+  Story succeeds(SucceedsIn(2)), cancelled, expires;
+  pool_task_t task = Retried(succeeds.Task(), 1);
+  REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  const Told ticket(pool, cancelled.Task());
+  CHECK(pool_cancel(ticket) == POOL_OK);
+  task = expires.Task();
+  task.queue_timeout_ns = 1;
+  REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  REQUIRE(expires.AwaitDrop());
+  pool.Open();
+  CheckSettled(pool);
+  CHECK(succeeds.Ended(POOL_DONE, 0));
+  CHECK(letters.events.empty());
+}
+
+TEST_CASE("each failed task of many is one dead letter", "[retries]") {
+  struct Counts {
+    std::atomic<uint64_t> letters{0}, bad{0};
+  } counts;
+  pool_options_t options = Options(2);
+  options.dead_letter_user = &counts;
+  options.dead_letter = [](void* user, void* arg, const pool_result_t* result) {
+    auto& seen = *static_cast<Counts*>(user);
+    const auto& tally = *static_cast<Tally*>(arg);
+    ++seen.letters;
+    if (result->outcome != POOL_FAILED || tally.dones != 1 || tally.drops != 0) ++seen.bad;
+  };
+  const uint64_t count = Rounds(5'000);
+  const auto tallies = std::make_unique<Tally[]>(count);
+  ScopedPool pool(options);
+  for (uint64_t i = 0; i < count; ++i) {
+    tallies[i].code = i % 2 == 0 ? -1001 : 0;
+    const pool_task_t task = Retried(TallyTask(tallies[i]), static_cast<uint32_t>(i % 3), 1);
+    REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  }
+  CheckSettled(pool);
+  CHECK(counts.letters == (count + 1) / 2);
+  CHECK(counts.bad == 0);
+  CHECK(Stats(pool).failed == (count + 1) / 2);
+}
+
+// Fails until it has been a dead letter.
+struct Reborn {
+  pool_t pool = 0;
+  std::atomic<uint64_t> letters{0}, bad{0};
+
+  static int32_t Run(void* arg, pool_ctx_t*) { return static_cast<Reborn*>(arg)->letters == 0 ? -1001 : 0; }
+  static void Dead(void* user, void* arg, const pool_result_t*) {
+    auto& self = *static_cast<Reborn*>(user);
+    ++self.letters;
+    const pool_task_t task = Task(Run, arg);
+    if (pool_submit_task(self.pool, &task, nullptr) != POOL_OK) ++self.bad;
+  }
+};
+
+TEST_CASE("a dead letter may be submitted again", "[retries]") {
+  Reborn reborn;
+  pool_options_t options = Options(1);
+  options.dead_letter = Reborn::Dead;
+  options.dead_letter_user = &reborn;
+  ScopedPool pool(options);
+  reborn.pool = pool;
+  const pool_task_t task = Task(Reborn::Run, &reborn);
+  REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  CheckSettled(pool);
+  CHECK(reborn.letters == 1);
+  CHECK(reborn.bad == 0);
+  CHECK(Stats(pool).failed == 1);
+  CHECK(Stats(pool).done == 1);
+}
+
+// ---- rules of a class
+
+TEST_CASE("a task without rules of its own has those of its class", "[retries]") {
+  ScopedPool pool(1);
+  pool_class_options_t rules = ClassOptions();
+  rules.retries_max = 3;
+  rules.backoff_first_ns = 10 * kUs;
+  rules.retry_on = POOL_RETRY_ON_FAILURE;
+  REQUIRE(pool_class_set(pool, 7, &rules) == POOL_OK);
+
+  Story by_class(-1001), by_itself(POOL_RETRY), by_nobody(-1001);
+  pool_task_t task = by_class.Task();
+  task.class_id = 7;
+  const Told first(pool, task);
+  CHECK(WaitForResult(first).attempts == 4);
+  task = Retried(by_itself.Task(), 1);
+  task.class_id = 7;
+  const Told second(pool, task);
+  CHECK(WaitForResult(second).attempts == 2);
+  const Told third(pool, by_nobody.Task());
+  CHECK(WaitForResult(third).attempts == 1);
+  // Its own rules are all its own: a failure is no request.
+  Story own_rule(-1001);
+  task = Retried(own_rule.Task(), 1);
+  task.class_id = 7;
+  const Told fourth(pool, task);
+  CHECK(WaitForResult(fourth).attempts == 1);
+  CheckSettled(pool);
+}
+
+TEST_CASE("a class's back-off and filter hold for its tasks", "[retries]") {
+  ScopedPool pool(1);
+  pool_class_options_t rules = ClassOptions();
+  rules.retries_max = 10;
+  rules.backoff_first_ns = 10 * kMs;
+  rules.backoff_factor_percent = 300;
+  rules.backoff_max_ns = 20 * kMs;
+  rules.backoff_jitter = POOL_JITTER_NONE;
+  rules.retry_if = [](void*, int32_t code, uint32_t attempt) { return code == POOL_RETRY && attempt < 4 ? 1 : 0; };
+  REQUIRE(pool_class_set(pool, 1, &rules) == POOL_OK);
+  Story story(POOL_RETRY);
+  pool_task_t task = story.Task();
+  task.class_id = 1;
+  const uint64_t before_ns = pool_now_ns();
+  const Told ticket(pool, task);
+  CHECK(WaitForResult(ticket).attempts == 4);
+  CHECK(story.begun_ns >= before_ns + (10 + 20 + 20) * kMs);
+  CheckSettled(pool);
+}
+
+TEST_CASE("a class that is changed holds for tasks submitted from then on", "[retries]") {
+  BlockedPool pool(1);
+  pool_class_options_t rules = ClassOptions();
+  rules.retries_max = 1;
+  rules.backoff_first_ns = 10 * kUs;
+  REQUIRE(pool_class_set(pool, POOL_CLASS_MAX, &rules) == POOL_OK);
+  Story before(POOL_RETRY), after(POOL_RETRY);
+  pool_task_t task = before.Task();
+  task.class_id = POOL_CLASS_MAX;
+  const Told first(pool, task);
+  rules.retries_max = 4;
+  REQUIRE(pool_class_set(pool, POOL_CLASS_MAX, &rules) == POOL_OK);
+  task = after.Task();
+  task.class_id = POOL_CLASS_MAX;
+  const Told second(pool, task);
+  pool.Open();
+  CHECK(WaitForResult(first).attempts == 2);
+  CHECK(WaitForResult(second).attempts == 5);
+  CheckSettled(pool);
+}
+
+TEST_CASE("rules of a class out of range are refused, and those before stay", "[retries]") {
+  ScopedPool pool(1);
+  pool_class_options_t good = ClassOptions();
+  good.retries_max = 2;
+  good.backoff_first_ns = 10 * kUs;
+  REQUIRE(pool_class_set(pool, 1, &good) == POOL_OK);
+  const auto refused = [&](auto change) {
+    pool_class_options_t bad = ClassOptions();
+    bad.retries_max = 9;
+    change(bad);
+    return pool_class_set(pool, 1, &bad) == POOL_E_INVALID;
+  };
+  CHECK(refused([](auto& bad) { bad.backoff_first_ns = -1; }));
+  CHECK(refused([](auto& bad) { bad.backoff_max_ns = -1; }));
+  CHECK(refused([](auto& bad) { bad.backoff_factor_percent = 99; }));
+  CHECK(refused([](auto& bad) { bad.backoff_jitter = 4; }));
+  CHECK(refused([](auto& bad) { bad.backoff_jitter = -1; }));
+  CHECK(refused([](auto& bad) { bad.retry_on = 3; }));
+  CHECK(refused([](auto& bad) { bad.retry_on = -1; }));
+  Story story(POOL_RETRY);
+  pool_task_t task = story.Task();
+  task.class_id = 1;
+  const Told ticket(pool, task);
+  CHECK(WaitForResult(ticket).attempts == 3);
+  task.class_id = 2;
+  CHECK(pool_submit_task(pool, &task, nullptr) == POOL_E_NOTFOUND);
+  CheckSettled(pool);
+}
+
+TEST_CASE("retry rules of a task out of range are refused, and nothing is called", "[retries]") {
+  Story story(POOL_RETRY);
+  ScopedPool pool(1);
+  const auto refused = [&](auto change) {
+    pool_task_t bad = Retried(story.Task(), 1);
+    change(bad);
+    return pool_submit_task(pool, &bad, nullptr) == POOL_E_INVALID;
+  };
+  CHECK(refused([](auto& bad) { bad.backoff_factor_percent = 99; }));
+  CHECK(refused([](auto& bad) { bad.backoff_factor_percent = 1; }));
+  CHECK(refused([](auto& bad) { bad.backoff_jitter = 4; }));
+  CHECK(refused([](auto& bad) { bad.backoff_jitter = -1; }));
+  CHECK(refused([](auto& bad) { bad.retry_on = 3; }));
+  CHECK(refused([](auto& bad) { bad.retry_on = -1; }));
+  CHECK(refused([](auto& bad) { bad.period_mode = 2; }));
+  CHECK(refused([](auto& bad) { bad.period_mode = -1; }));
+  CHECK(Stats(pool).submitted == 0);
+  CHECK(story.runs + story.dones + story.drops == 0);
+  CheckSettled(pool);
+}
+
+// ---- groups
+
+TEST_CASE("a group is waited for until its members are tried no more", "[retries]") {
+  ScopedPool pool(2);
+  pool_group_t group = 0;
+  REQUIRE(pool_group_create(pool, nullptr, &group) == POOL_OK);
+  Story succeeds(SucceedsIn(3)), fails([](pool_ctx_t* ctx) { return pool_ctx_attempt(ctx) == 1 ? -1001 : -1002; });
+  pool_task_t task = Retried(succeeds.Task(), 2, 10 * kMs);
+  task.group = group;
+  REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  int32_t first_code = 1;
+  CHECK(pool_group_wait(group, kBoundNs, &first_code) == POOL_OK);
+  CHECK(succeeds.runs == 3);
+  CHECK(succeeds.drops == 1);
+  CHECK(first_code == 0);  // what was mended by another attempt is no failure
+  task = Retried(fails.Task(), 1, 10 * kMs);
+  task.retry_on = POOL_RETRY_ON_FAILURE;
+  task.group = group;
+  REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  CHECK(pool_group_wait(group, 0, nullptr) == POOL_E_TIMEOUT);
+  CHECK(pool_group_wait(group, kBoundNs, &first_code) == POOL_OK);
+  CHECK(fails.runs == 2);
+  CHECK(first_code == -1002);  // that of its last attempt
+  CheckSettled(pool);
+  CHECK(pool_group_release(group) == POOL_OK);
+}
+
+TEST_CASE("a group of many that fail, are tried again and are cancelled is left by each once", "[retries]") {
+  std::minstd_rand random(10);
+  for (uint64_t round = 0; round < Rounds(200); ++round) {
+    constexpr size_t kCount = 40;
+    const auto tallies = std::make_unique<std::array<Tally, kCount>>();
+    ScopedPool pool(2);
+    pool_group_t group = 0;
+    REQUIRE(pool_group_create(pool, nullptr, &group) == POOL_OK);
+    for (auto& tally : *tallies) {
+      tally.code = random() % 2 == 0 ? POOL_RETRY : 0;
+      pool_task_t task = Retried(TallyTask(tally), 50, 1 + static_cast<int64_t>(random() % (100 * kUs)));
+      task.group = group;
+      REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+    }
+    SpinFor(std::chrono::microseconds(random() % 400));
+    REQUIRE(pool_group_cancel(group) == POOL_OK);
+    REQUIRE(pool_group_wait(group, kBoundNs, nullptr) == POOL_OK);
+    for (const Tally& tally : *tallies) {
+      REQUIRE(tally.drops == 1);
+      REQUIRE(tally.dones == 1);
+      REQUIRE(tally.drop_outcome == (tally.code == 0 && tally.runs == 1 ? POOL_DONE : POOL_CANCELLED));
+    }
+    CheckSettled(pool);
+    REQUIRE(pool_group_release(group) == POOL_OK);
+  }
+}
+
+TEST_CASE("a task that waits for a group runs its members, and waits for those that are tried again", "[retries]") {
+  ScopedPool pool(1);
+  pool_group_t group = 0;
+  REQUIRE(pool_group_create(pool, nullptr, &group) == POOL_OK);
+  std::array<Story, 4> members{Story(SucceedsIn(2)), Story(SucceedsIn(3)), Story(SucceedsIn(1)), Story(SucceedsIn(4))};
+  std::atomic<int32_t> waited{1};
+  Story parent([&](pool_ctx_t*) {
+    for (auto& member : members) {
+      pool_task_t task = Retried(member.Task(), 3, 5 * kMs);
+      task.group = group;
+      Must(pool_submit_task(pool, &task, nullptr), "pool_submit_task");
+    }
+    waited = pool_group_wait(group, kBoundNs, nullptr);
+    return 0;
+  });
+  const Told ticket(pool, parent.Task());
+  CHECK(WaitForResult(ticket).outcome == POOL_DONE);
+  CHECK(waited == POOL_OK);
+  for (auto& member : members) CHECK(member.Ended(POOL_DONE, 0));
+  CheckSettled(pool);
+  CHECK(Stats(pool).attempts == 1 + 2 + 3 + 1 + 4);
+  CHECK(pool_group_release(group) == POOL_OK);
+}
+
+TEST_CASE("a task that waits for one that is tried again does not run it before its time", "[retries]") {
+  Story child(SucceedsIn(3));
+  std::atomic<int32_t> waited{1};
+  std::atomic<uint64_t> before_ns{0};
+  ScopedPool pool(1);
+  Story parent([&](pool_ctx_t*) {
+    before_ns = pool_now_ns();
+    const pool_ticket_t ticket = Submit(pool, Retried(child.Task(), 2, 20 * kMs));
+    waited = pool_wait(ticket, 0, kBoundNs, nullptr, 0);
+    return pool_ticket_release(ticket);
+  });
+  const Told ticket(pool, parent.Task());
+  CHECK(WaitForResult(ticket).outcome == POOL_DONE);
+  CHECK(waited == POOL_OK);
+  CHECK(child.Ended(POOL_DONE, 0));
+  CHECK(child.begun_ns >= before_ns + (20 + 40) * kMs);
+  CheckSettled(pool);
+}
+
+// ---- what the result says
+
+TEST_CASE("a result tells how long a task waited and ran, how often, and where", "[retries]") {
+  Story story([](pool_ctx_t* ctx) {
+    SleepNs(pool_ctx_attempt(ctx) == 1 ? 40 * kMs : 10 * kMs);
+    return pool_ctx_attempt(ctx) == 1 ? POOL_RETRY : 0;
+  });
+  BlockedPool pool(1);
+  const uint64_t before_ns = pool_now_ns();
+  const Told ticket(pool, Retried(story.Task(), 1, 30 * kMs));
+  SleepNs(20 * kMs);
+  pool.Open();
+  const pool_result_t result = WaitForResult(ticket);
+  const uint64_t all_ns = pool_now_ns() - before_ns;
+  CHECK(result.wait_ns >= uint64_t{20 * kMs});  // to the first start, without the back-off
+  CHECK(result.wait_ns <= all_ns - (40 + 30 + 10) * kMs);
+  CHECK(result.run_ns >= uint64_t{10 * kMs});   // of the last run
+  CHECK(result.run_ns <= all_ns - (20 + 40 + 30) * kMs);
+  CHECK(result.attempts == 2);
+  CHECK(result.worker == 0);
+  CheckSettled(pool);
+}
+
+TEST_CASE("the place of a task in a strand or a class is kept between its attempts", "[retries]") {
+  for (const bool by_key : {true, false}) {
+    std::mutex mu;
+    std::vector<int> order;
+    const auto note = [&](int number) {
+      const std::lock_guard<std::mutex> lock(mu);
+      order.push_back(number);
+    };
+    Story first([&](pool_ctx_t* ctx) {
+      note(1);
+      return pool_ctx_attempt(ctx) < 3 ? POOL_RETRY : 0;
+    });
+    Story second([&](pool_ctx_t*) {
+      note(2);
+      return 0;
+    });
+    ScopedPool pool(2);
+    pool_class_options_t rules = ClassOptions();
+    rules.concurrency_max = 1;
+    REQUIRE(pool_class_set(pool, 1, &rules) == POOL_OK);
+    pool_task_t tasks[] = {Retried(first.Task(), 5, 10 * kMs), second.Task()};
+    for (pool_task_t& task : tasks) {
+      by_key ? task.key = 9 : task.class_id = 1;
+      REQUIRE(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+    }
+    CheckSettled(pool);
+    CHECK(order == std::vector<int>{1, 1, 1, 2});
+  }
+}
+
+}  // namespace
+}  // namespace workpool_test

@@ -1,0 +1,336 @@
+// The life of a task, through the C interface: times, attempts, cancels, order. As large as pool_test.cc, so searched in the
+// same way. Time is the explorer's: it passes when nobody can go on.
+#include "model/explorer.h"
+#include "workpool/workpool.h"
+
+namespace workpool::model {
+namespace {
+
+constexpr int64_t kMs = 1'000'000;
+
+// What happened to one task. Counts are the test's own: virtual threads take turns.
+struct Job {
+  int runs = 0;
+  int running = 0;
+  int drops = 0;
+  int outcome = -1;
+  int32_t returns = 0;  // by every run
+  int fails_first = 0;  // so many runs ask for a retry
+  uint64_t started_ns = 0;
+  uint64_t ended_ns = 0;
+
+  static int32_t Run(void* arg, pool_ctx_t* ctx) {
+    auto* job = static_cast<Job*>(arg);
+    MODEL_CHECK(job->drops == 0 && job->running == 0);
+    ++job->running;
+    MODEL_CHECK(pool_ctx_attempt(ctx) == static_cast<uint32_t>(job->runs + 1));
+    job->started_ns = pool_now_ns();
+    (void)pool_ctx_should_stop(ctx);
+    --job->running;
+    return ++job->runs <= job->fails_first ? POOL_RETRY : job->returns;
+  }
+  static void Drop(void* arg, int32_t outcome) {
+    auto* job = static_cast<Job*>(arg);
+    ++job->drops;
+    job->outcome = outcome;
+    job->ended_ns = pool_now_ns();
+  }
+  pool_task_t Task() {
+    pool_task_t task;
+    MODEL_CHECK(pool_task_init(&task, sizeof(task)) == POOL_OK);
+    task.run = &Run;
+    task.drop = &Drop;
+    task.arg = this;
+    return task;
+  }
+  void CheckEnded(int wanted) const {
+    MODEL_CHECK(drops == 1);
+    MODEL_CHECK(outcome == wanted);
+    MODEL_CHECK(running == 0);
+  }
+};
+
+pool_options_t Options(uint32_t workers) {
+  pool_options_t options;
+  MODEL_CHECK(pool_options_init(&options, sizeof(options)) == POOL_OK);
+  options.workers_max = workers;
+  options.workers_limit = workers + 1;
+  options.keep_alive_ns = POOL_FOREVER;
+  options.drop = &Job::Drop;
+  return options;
+}
+
+pool_t Create(const pool_options_t& options) {
+  pool_t pool = 0;
+  MODEL_CHECK(pool_create(&options, &pool) == POOL_OK);
+  return pool;
+}
+pool_t Create(uint32_t workers) { return Create(Options(workers)); }
+
+pool_ticket_t Submit(pool_t pool, const pool_task_t& task) {
+  pool_ticket_t ticket = 0;
+  MODEL_CHECK(pool_submit_task(pool, &task, &ticket) == POOL_OK);
+  return ticket;
+}
+
+// Every accepted task has one outcome.
+void CloseAndDestroy(pool_t pool, int32_t mode = POOL_DRAIN) {
+  MODEL_CHECK(pool_close(pool, mode, POOL_FOREVER) == POOL_OK);
+  pool_stats_t stats;
+  MODEL_CHECK(pool_stats(pool, &stats, sizeof(stats)) == POOL_OK);
+  MODEL_CHECK(stats.submitted == stats.done + stats.failed + stats.cancelled + stats.expired + stats.shed);
+  MODEL_CHECK(stats.queued == 0);
+  MODEL_CHECK(pool_destroy(pool) == POOL_OK);
+}
+
+MODEL_TEST("a delayed task runs when its time has come, not before, and a drain waits for it",
+           .preemptions = 1) {
+  const pool_t pool = Create(1);
+  Job job;
+  pool_task_t task = job.Task();
+  task.delay_ns = 5 * kMs;
+  const uint64_t before_ns = pool_now_ns();
+  MODEL_CHECK(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  CloseAndDestroy(pool);
+  job.CheckEnded(POOL_DONE);
+  MODEL_CHECK(job.runs == 1);
+  MODEL_CHECK(job.started_ns >= before_ns + 5 * kMs);
+}
+
+MODEL_TEST("close against a timer: a cancelling close ends a delayed task once, also as it becomes due",
+           .preemptions = 1) {
+  const pool_t pool = Create(1);
+  Job job;
+  pool_task_t task = job.Task();
+  task.delay_ns = 1;
+  MODEL_CHECK(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  CloseAndDestroy(pool, POOL_CANCEL_QUEUED);
+  MODEL_CHECK(job.drops == 1);
+  MODEL_CHECK(job.outcome == (job.runs == 1 ? POOL_DONE : POOL_CANCELLED));
+}
+
+MODEL_TEST("H10: cancel against a delayed start: cancelled and never run, or run", .preemptions = 1) {
+  const pool_t pool = Create(1);
+  Job job;
+  pool_task_t task = job.Task();
+  task.delay_ns = 1;
+  const pool_ticket_t ticket = Submit(pool, task);
+  const pool_status_t status = pool_cancel(ticket);
+  MODEL_CHECK(status == POOL_OK || status == POOL_E_ALREADY);
+  if (status == POOL_OK) MODEL_CHECK(job.runs == 0 && job.drops == 1);
+  MODEL_CHECK(pool_wait(ticket, 0, POOL_FOREVER, nullptr, 0) == POOL_OK);
+  CloseAndDestroy(pool);
+  job.CheckEnded(status == POOL_OK ? POOL_CANCELLED : POOL_DONE);
+  MODEL_CHECK(job.runs == (status == POOL_OK ? 0 : 1));
+  MODEL_CHECK(pool_ticket_release(ticket) == POOL_OK);
+}
+
+MODEL_TEST("deadline against start: a task expires and never runs, or runs before its deadline",
+           .preemptions = 1) {
+  const pool_t pool = Create(1);
+  Job job;
+  pool_task_t task = job.Task();
+  task.deadline_ns = pool_now_ns() + 1;
+  const pool_status_t status = pool_submit_task(pool, &task, nullptr);
+  MODEL_CHECK(status == POOL_OK || status == POOL_E_EXPIRED);
+  CloseAndDestroy(pool);
+  if (status != POOL_OK) {
+    MODEL_CHECK(job.runs == 0 && job.drops == 0);
+    return;
+  }
+  MODEL_CHECK(job.drops == 1);
+  MODEL_CHECK(job.outcome == (job.runs == 1 ? POOL_DONE : POOL_EXPIRED));
+}
+
+MODEL_TEST("a task behind a blocked worker expires although no worker is free", .preemptions = 1) {
+  const pool_t pool = Create(1);
+  Job job;
+  struct Blocker {
+    Atomic<int> over{0};
+    static int32_t Run(void* arg, pool_ctx_t*) {
+      auto* blocker = static_cast<Blocker*>(arg);
+      while (blocker->over.load(kAcquire) == 0) SleepNs(kMs);
+      return 0;
+    }
+  } blocker;
+  pool_task_t blocking = job.Task();
+  blocking.run = &Blocker::Run;
+  blocking.drop = nullptr;
+  blocking.arg = &blocker;
+  MODEL_CHECK(pool_submit_task(pool, &blocking, nullptr) == POOL_OK);
+  pool_task_t task = job.Task();
+  task.queue_timeout_ns = 3 * kMs;
+  const pool_ticket_t ticket = Submit(pool, task);
+  pool_result_t result;
+  MODEL_CHECK(pool_wait(ticket, 0, POOL_FOREVER, &result, sizeof(result)) == POOL_OK);
+  MODEL_CHECK(result.outcome == (job.runs == 1 ? POOL_DONE : POOL_EXPIRED));
+  blocker.over.store(1, kRelease);
+  CloseAndDestroy(pool);
+  MODEL_CHECK(job.drops == 1);
+  MODEL_CHECK(pool_ticket_release(ticket) == POOL_OK);
+}
+
+MODEL_TEST("a task that asks for it runs again after its delay", .preemptions = 1) {
+  const pool_t pool = Create(1);
+  Job job;
+  job.fails_first = 2;
+  pool_task_t task = job.Task();
+  task.retries_max = 2;
+  task.backoff_first_ns = kMs;
+  MODEL_CHECK(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  CloseAndDestroy(pool);
+  job.CheckEnded(POOL_DONE);
+  MODEL_CHECK(job.runs == 3);
+}
+
+MODEL_TEST("H9: retry against cancel: after a cancel no further attempt begins", .preemptions = 1) {
+  const pool_t pool = Create(1);
+  Job job;
+  job.fails_first = 1;
+  pool_task_t task = job.Task();
+  task.retries_max = 1;
+  task.backoff_first_ns = 1;
+  const pool_ticket_t ticket = Submit(pool, task);
+  const pool_status_t status = pool_cancel(ticket);
+  const int runs_then = job.runs + job.running;
+  MODEL_CHECK(status == POOL_OK || status == POOL_E_ALREADY);
+  MODEL_CHECK(pool_wait(ticket, 0, POOL_FOREVER, nullptr, 0) == POOL_OK);
+  // One that runs may be at its end, and its last attempt or its retry already decided.
+  MODEL_CHECK(status != POOL_OK || job.runs == runs_then);
+  MODEL_CHECK(job.runs <= 2);
+  CloseAndDestroy(pool);
+  if (status == POOL_OK || job.runs < 2) {
+    job.CheckEnded(POOL_CANCELLED);
+  } else {
+    job.CheckEnded(POOL_DONE);
+  }
+  MODEL_CHECK(pool_ticket_release(ticket) == POOL_OK);
+}
+
+MODEL_TEST("H9: retry against a token's cancel and a close: one outcome, one drop", .preemptions = 1) {
+  const pool_t pool = Create(1);
+  pool_token_t token = 0;
+  MODEL_CHECK(pool_token_create(0, &token) == POOL_OK);
+  Job job;
+  job.fails_first = 1;
+  pool_task_t task = job.Task();
+  task.retries_max = 1;
+  task.backoff_first_ns = 1;
+  task.token = token;
+  MODEL_CHECK(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  Thread canceller([&] { MODEL_CHECK(pool_token_cancel(token, -1000) == POOL_OK); });
+  CloseAndDestroy(pool, POOL_CANCEL_QUEUED);
+  canceller.Join();
+  MODEL_CHECK(job.drops == 1);
+  MODEL_CHECK(pool_token_release(token) == POOL_OK);
+}
+
+MODEL_TEST("a group's cancel ends a member that waits for another attempt", .preemptions = 1) {
+  const pool_t pool = Create(1);
+  pool_group_t group = 0;
+  MODEL_CHECK(pool_group_create(pool, nullptr, &group) == POOL_OK);
+  Job job;
+  job.fails_first = 1;
+  pool_task_t task = job.Task();
+  task.retries_max = 1;
+  task.backoff_first_ns = 1;
+  task.group = group;
+  MODEL_CHECK(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  MODEL_CHECK(pool_group_cancel(group) == POOL_OK);
+  MODEL_CHECK(pool_group_wait(group, POOL_FOREVER, nullptr) == POOL_OK);
+  MODEL_CHECK(job.drops == 1);
+  MODEL_CHECK(pool_group_release(group) == POOL_OK);
+  CloseAndDestroy(pool);
+}
+
+MODEL_TEST("drop-oldest against take: each task runs or is shed, and the newest is never refused",
+           .preemptions = 1) {
+  pool_options_t options = Options(1);
+  options.strategy = POOL_STRATEGY_FIFO;
+  options.queue_limit = 1;
+  options.on_full = POOL_ON_FULL_DROP_OLDEST;
+  const pool_t pool = Create(options);
+  Job jobs[3];
+  for (Job& job : jobs) MODEL_CHECK(pool_submit(pool, &Job::Run, &job) == POOL_OK);
+  CloseAndDestroy(pool);
+  for (Job& job : jobs) {
+    MODEL_CHECK(job.drops == 1);
+    MODEL_CHECK(job.outcome == (job.runs == 1 ? POOL_DONE : POOL_SHED));
+  }
+  jobs[2].CheckEnded(POOL_DONE);
+}
+
+MODEL_TEST("tasks of one key run one after another in the order of their submits", .preemptions = 1) {
+  const pool_t pool = Create(2);
+  Job jobs[3];
+  for (Job& job : jobs) {
+    pool_task_t task = job.Task();
+    task.key = 7;
+    MODEL_CHECK(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  }
+  CloseAndDestroy(pool);
+  for (Job& job : jobs) job.CheckEnded(POOL_DONE);
+  MODEL_CHECK(jobs[0].ended_ns <= jobs[1].started_ns && jobs[1].ended_ns <= jobs[2].started_ns);
+}
+
+MODEL_TEST("a cancel of the task inside a key against the end of the one behind: the line moves on",
+           .preemptions = 1) {
+  const pool_t pool = Create(1);
+  Job jobs[3];
+  pool_ticket_t tickets[3];
+  for (int i = 0; i < 3; ++i) {
+    pool_task_t task = jobs[i].Task();
+    task.key = 7;
+    tickets[i] = Submit(pool, task);
+  }
+  Thread other([&] { (void)pool_cancel(tickets[0]); });
+  (void)pool_cancel(tickets[1]);
+  other.Join();
+  CloseAndDestroy(pool);
+  for (int i = 0; i < 3; ++i) {
+    MODEL_CHECK(jobs[i].drops == 1);
+    MODEL_CHECK(pool_ticket_release(tickets[i]) == POOL_OK);
+  }
+  jobs[2].CheckEnded(POOL_DONE);
+}
+
+MODEL_TEST("B14: an urgent task wakes a worker that sleeps, and goes before an ordinary one that waits",
+           .preemptions = 1) {
+  const pool_t pool = Create(1);
+  Job ordinary;
+  Job urgent;
+  MODEL_CHECK(pool_pause(pool) == POOL_OK);
+  MODEL_CHECK(pool_submit(pool, &Job::Run, &ordinary) == POOL_OK);
+  pool_task_t task = urgent.Task();
+  task.priority = 1;
+  MODEL_CHECK(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  MODEL_CHECK(pool_resume(pool) == POOL_OK);
+  CloseAndDestroy(pool);
+  urgent.CheckEnded(POOL_DONE);
+  ordinary.CheckEnded(POOL_DONE);
+  MODEL_CHECK(urgent.ended_ns <= ordinary.started_ns);
+}
+
+MODEL_TEST("a completion is there when its task's drop has been called, and none is lost", .preemptions = 1) {
+  const pool_t pool = Create(1);
+  pool_cq_t cq = 0;
+  MODEL_CHECK(pool_cq_create(2, &cq) == POOL_OK);
+  Job jobs[2];
+  for (Job& job : jobs) {
+    pool_task_t task = job.Task();
+    task.cq = cq;
+    MODEL_CHECK(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  }
+  for (int i = 0; i < 2; ++i) {
+    pool_completion_t completion;
+    uint32_t n = 0;
+    MODEL_CHECK(pool_cq_poll(cq, &completion, sizeof(completion), 1, POOL_FOREVER, &n) == POOL_OK);
+    MODEL_CHECK(n == 1 && completion.outcome == POOL_DONE);
+    MODEL_CHECK(static_cast<Job*>(completion.arg)->drops == 1);
+  }
+  CloseAndDestroy(pool);
+  MODEL_CHECK(pool_cq_release(cq) == POOL_OK);
+}
+
+}  // namespace
+}  // namespace workpool::model
