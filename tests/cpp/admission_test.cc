@@ -146,14 +146,16 @@ TEST_CASE("rate: what exceeds the burst is refused with RATE, waits in the submi
 
 TEST_CASE("class: at most so many of its tasks run at once, and workers are left for others",
           "[admission]") {
-  workpool::pool pool(Workers(4, 4));
+  workpool::options o = Workers(4, 4);
+  o.queue_strategy = workpool::strategy::fifo;  // without a limit the class would take all workers
+  workpool::pool pool(o);
   workpool::class_options two;
   two.concurrency_max = 2;
   pool.set_class(3, two);
   std::atomic<int> running{0};
   std::atomic<int> most{0};
   Gate gate;
-  const auto of_class = Rules([](auto& o) { o.class_id = 3; });
+  const auto of_class = Rules([](auto& r) { r.class_id = 3; });
   for (int i = 0; i < 8; ++i) {
     pool.post(of_class, [&] {
       const int now = ++running;

@@ -211,6 +211,17 @@ TEST_CASE("stuck: told once of a run that takes too long, which running() lists 
   CHECK(told == 1);
 }
 
+TEST_CASE("running lists all tasks, however many", "[options]") {
+  workpool::options o = Workers(0, 70);
+  o.stuck_after = std::chrono::hours(1);
+  workpool::pool pool(o);
+  Gate gate;
+  for (int i = 0; i < 66; ++i) pool.submit({}, [&] { gate.Pass(); });
+  CHECK(Eventually([&] { return pool.running().size() == 66; }));
+  gate.Open();
+  CheckSettled(pool);
+}
+
 TEST_CASE("options by name: a preset, fields over it, names over both; set and get in a pool",
           "[options]") {
   workpool::options o;

@@ -1,4 +1,6 @@
 // Tasks that fail: retries, their filter and budget, codes of one's own, dead letters.
+#include <pthread.h>
+
 #include <catch2/catch.hpp>
 #include <memory>
 #include <mutex>
@@ -56,6 +58,21 @@ TEST_CASE("after the last attempt the future throws the retry itself, with its t
   auto plain = pool.submit([] { throw workpool::retry("plain"); });
   CHECK_THROWS_AS(plain.get(), workpool::retry);
   CheckSettled(pool);
+}
+
+TEST_CASE(
+    "F3: a task that ends its thread in a later attempt: THREADEXIT, not what it threw before",
+    "[retry]") {
+  Lives lives;
+  workpool::pool pool(Workers(1, 1));
+  auto t = pool.submit_ticket(Retries(2), [life = Life(lives)](workpool::task_context& ctx) {
+    if (ctx.attempt() == 1) throw workpool::retry("first");
+    pthread_exit(nullptr);
+  });
+  CHECK(CodeOf([&] { t.get(); }) == POOL_E_THREADEXIT);
+  CHECK(lives.live == 0);
+  CheckSettled(pool);
+  CHECK(lives.ended == 1);
 }
 
 TEST_CASE("other exceptions are tried again only if asked for; the last one is the future's",

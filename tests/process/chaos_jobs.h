@@ -233,7 +233,6 @@ inline void Done(void* arg, const pool_result_t* result) {
   job.outcome = result->outcome;
   if (result->attempts != job.runs) Complain("%u attempts are told of %u", result->attempts, job.runs.load());
   if (job.prompt && result->outcome == POOL_DONE) job.round->waits.Add(result->wait_ns);
-  if (result->outcome == POOL_FAILED) ++job.round->failed_records;
 }
 
 inline void Drop(void* arg, int32_t outcome) {
@@ -242,6 +241,8 @@ inline void Drop(void* arg, int32_t outcome) {
   if (job.told && (job.dones != 1 || job.outcome != outcome)) Complain("a drop does not fit its done");
   job.outcome = outcome;
   ++job.round->outcomes[outcome];
+  // Members of a group have a record, too.
+  if (outcome == POOL_FAILED && (job.told || job.kind == Kind::kGroup)) ++job.round->failed_records;
   const bool ran = outcome == POOL_DONE || outcome == POOL_FAILED;
   const bool again = job.kind == Kind::kRetry || job.kind == Kind::kPeriod;
   if (ran ? job.runs == 0 : job.runs != 0 && !again) {
@@ -281,7 +282,11 @@ inline void RunChildren(Job& parent, pool_ctx_t* ctx) {
   if (pool_ctx_fork(ctx, &fork, part, nullptr) != POOL_OK) Complain("a fork was refused");
   Work(1);
   int32_t code = 1;
-  if (pool_ctx_join(ctx, &fork, &code) != POOL_OK || (code != 0 && code != POOL_E_CLOSED)) Complain("a join failed");
+  if (pool_ctx_join(ctx, &fork, &code) != POOL_OK || code != 0) Complain("a join failed");
+  // On a worker a fork is counted like a task.
+  if (pool_worker_index(round.pool) < 0) return;
+  ++round.accepted;
+  ++round.outcomes[POOL_DONE];
 }
 
 inline int32_t Run(void* arg, pool_ctx_t* ctx) {

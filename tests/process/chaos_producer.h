@@ -140,7 +140,7 @@ class Producer {
         break;
       case Kind::kFull:
         task.on_full = POOL_ON_FULL_REJECT + static_cast<int32_t>(Below(5));
-        if (task.on_full == POOL_ON_FULL_BLOCK) task.submit_timeout_ns = 1'000'000'000;
+        if (task.on_full == POOL_ON_FULL_BLOCK) task.submit_timeout_ns = kBoundNs;
         job->prompt = false;
         break;
       default:
