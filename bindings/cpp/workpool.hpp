@@ -129,7 +129,7 @@ enum class strategy : std::int32_t {
   priority = POOL_STRATEGY_PRIORITY,  // one queue for all, highest first, fifo among equals
 };
 
-// From where to where a period is.
+// What a period is counted from.
 enum class period_mode : std::int32_t {
   fixed_rate = POOL_PERIOD_FIXED_RATE,    // runs begin on a grid; what was missed is left out
   fixed_delay = POOL_PERIOD_FIXED_DELAY,  // from the end of one run to the beginning of the next
@@ -157,9 +157,8 @@ enum class on_exception : std::int32_t {
 // What a worker puts back after a task that has changed it.
 enum class isolation : std::int32_t {
   none = POOL_ISOLATION_NONE,
-  fp = POOL_ISOLATION_FP,  // floating-point control and errno
-  full =
-      POOL_ISOLATION_FULL,  // and signal mask, thread name, nice value, CPUs, locale, cancel state
+  fp = POOL_ISOLATION_FP,      // floating-point control and errno
+  full = POOL_ISOLATION_FULL,  // and all else that belongs to a thread
 };
 
 // How close() treats what is queued.
@@ -273,8 +272,7 @@ class moment {
       : ns_(std::chrono::duration_cast<std::chrono::nanoseconds>(from_submit).count()),
         kind_(kind::relative) {}
 
-  // In the library's count, whose clock is the same CLOCK_MONOTONIC, for a submit at now_ns. 0:
-  // never.
+  // By pool_now_ns, which is the same clock, for a submit at now_ns. 0: never.
   std::uint64_t to_ns(std::uint64_t now_ns) const noexcept {
     if (kind_ == kind::never) return 0;
     if (ns_ <= 0) return 1;  // it has passed
@@ -583,10 +581,9 @@ class cancel_token {
   // The same for a token that somebody else owns, say task_context::token().
   static cancel_token under(pool_token_t parent) { return cancel_token(parent); }
 
-  // Tasks that wait are cancelled with reason as their code (0: POOL_E_CANCELLED, or one of your
-  // own,
-  // <= -1000), those that run are asked to stop, new ones are refused with error CANCELLED. The
-  // first reason stays.
+  // Tasks that wait are cancelled, those that run are asked to stop, new ones are refused with
+  // error CANCELLED. reason is the code of those cancelled: 0 for POOL_E_CANCELLED, or one of your
+  // own, at most -1000. The first one stays.
   void cancel(std::int32_t reason = 0) { detail::check(pool_token_cancel(handle_, reason)); }
   // 0: it is not cancelled.
   std::int32_t reason() const {
@@ -665,18 +662,6 @@ class completion_queue {
  private:
   pool_cq_t handle_ = 0;
 };
-
-// All options that have a name: type, default, range, a sentence or two, and whether pool::set may
-// change it.
-inline std::vector<pool_option_t> option_list() {
-  std::vector<pool_option_t> all;
-  pool_option_t option;
-  while (pool_option_list(static_cast<std::uint32_t>(all.size()), &option, sizeof option) ==
-         POOL_OK) {
-    all.push_back(option);
-  }
-  return all;
-}
 
 // ---- task_context -----------------------------------------------------------------------------
 
@@ -1206,6 +1191,13 @@ struct is_random_access<It, std::void_t<typename std::iterator_traits<It>::itera
                       typename std::iterator_traits<It>::iterator_category> {};
 #endif
 
+// A type that another argument decides: an empty {} first is options, not an iterator.
+template <class T>
+struct same {
+  using type = T;
+};
+template <class T>
+using same_t = typename same<T>::type;
 template <class It>
 using require_iterator =
     std::enable_if_t<std::is_convertible_v<typename std::iterator_traits<It>::iterator_category,
@@ -1332,6 +1324,18 @@ std::optional<std::size_t> wait_any(const Range& tickets,
   const bool in_time = detail::check_in_time(pool_wait_many(
       all.data(), static_cast<std::uint32_t>(all.size()), 0, timeout.count(), &index));
   return in_time ? std::optional<std::size_t>(index) : std::nullopt;
+}
+
+// All options that have a name: type, default, range, a sentence or two, and whether pool::set may
+// change it.
+inline std::vector<pool_option_t> option_list() {
+  std::vector<pool_option_t> all;
+  pool_option_t option;
+  while (pool_option_list(static_cast<std::uint32_t>(all.size()), &option, sizeof option) ==
+         POOL_OK) {
+    all.push_back(option);
+  }
+  return all;
 }
 
 // ---- pool ---------------------------------------------------------------------------------------
@@ -1466,7 +1470,7 @@ class pool {
   // iterators move x). Futures in the order of the elements; those of tasks that were not accepted
   // throw error with the reason, FULL for instance.
   template <class It, class F, detail::require_iterator<It> = 0>
-  auto submit_batch(It first, It last, F&& f) {
+  auto submit_batch(It first, detail::same_t<It> last, F&& f) {
     using value = typename std::iterator_traits<It>::value_type;
     return submit_all<detail::promise_box<detail::bound_t<F, value>>>(first, last, f);
   }
@@ -1476,7 +1480,7 @@ class pool {
   }
   // The same by rules, one and the same for all.
   template <class It, class F, detail::require_iterator<It> = 0>
-  auto submit_batch(const task_options& o, It first, It last, F&& f) {
+  auto submit_batch(const task_options& o, It first, detail::same_t<It> last, F&& f) {
     using value = typename std::iterator_traits<It>::value_type;
     return submit_all<detail::kept_promise_box<detail::kept_t<F, value>>>(first, last, f, o);
   }
@@ -1489,7 +1493,7 @@ class pool {
   // elements: fewer than all of them only when a queue is full or a rate limit refuses. Throws
   // error for any other reason.
   template <class It, class F, detail::require_iterator<It> = 0>
-  [[nodiscard]] std::size_t post_batch(It first, It last, F&& f) {
+  [[nodiscard]] std::size_t post_batch(It first, detail::same_t<It> last, F&& f) {
     using value = typename std::iterator_traits<It>::value_type;
     return post_all<detail::post_box<detail::bound_t<F, value>>>(first, last, f);
   }
@@ -1498,7 +1502,8 @@ class pool {
     return post_batch(std::begin(range), std::end(range), std::forward<F>(f));
   }
   template <class It, class F, detail::require_iterator<It> = 0>
-  [[nodiscard]] std::size_t post_batch(const task_options& o, It first, It last, F&& f) {
+  [[nodiscard]] std::size_t post_batch(const task_options& o, It first, detail::same_t<It> last,
+                                       F&& f) {
     using value = typename std::iterator_traits<It>::value_type;
     return post_all<detail::kept_post_box<detail::kept_t<F, value>>>(first, last, f, o);
   }

@@ -185,7 +185,7 @@ bool Pool::AwaitIdle(uint64_t deadline_ns) {
     const bool over =
         engine_.idle_event.Await(slice_ns, [&] { return engine_.IsIdle() || stranded(); });
     if (engine_.IsIdle()) return true;
-    if (!over && slice_ns == deadline_ns) return false;
+    if (NowNs() >= deadline_ns) return false;
     if (over) SleepNs(kSliceNs / 50);
   }
 }

@@ -39,9 +39,10 @@ bool Worker::GaveRoom() {
 bool Worker::TakeBatch(Slot* out) {
   LeaveForkedChild(frame_);  // as in TakeOne
   Slot batch[kBatchMax];
-  // Where an order is promised, one at a time: what lies in a deque behind a task that takes long would be late.
-  const uint32_t taken =
-      engine_.dispatcher.Take(batch, engine_.own_queues ? kBatchMax : 1, index_, engine_.idle.Load().up(), &place_);
+  // Where an order is promised, one at a time: what lies in a deque behind a task that takes long would be late. Else from
+  // each queue in turn, or the others would have only one take in kFairnessPeriod while one is never empty.
+  const uint32_t taken = engine_.dispatcher.Take(batch, engine_.own_queues ? kBatchMax : 1, index_ + turn_++,
+                                                 engine_.idle.Load().up(), &place_);
   if (taken == 0) return false;
   (void)GaveRoom();
   *out = batch[0];

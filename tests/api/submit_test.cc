@@ -1,4 +1,5 @@
 // The ways to submit, the order of callbacks, fairness to outsiders.
+#include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 #include <memory>
@@ -385,6 +386,47 @@ TEST_CASE("many producers and workers run every task exactly once", "[submit]") 
   REQUIRE(WaitIdle(pool));
   CHECK(refused == 0);
   for (auto& count : runs) REQUIRE(count == 1);
+}
+
+TEST_CASE("tasks of several submitters are taken in turn, not one submitter's after another's", "[submit]") {
+  // More threads than a pool of one worker has queues on most machines, so that no queue is that of nobody.
+  constexpr size_t kSubmitters = 8, kEach = 1'000;
+  struct Numbered {
+    std::vector<size_t>* order;  // of one worker
+    size_t submitter;
+    static int32_t Run(void* arg, pool_ctx_t*) {
+      auto* self = static_cast<Numbered*>(arg);
+      self->order->push_back(self->submitter);
+      return 0;
+    }
+  };
+  std::vector<size_t> order;
+  std::vector<Numbered> submitters;
+  for (size_t s = 0; s < kSubmitters; ++s) submitters.push_back({&order, s});
+  Gate gate;
+  ScopedPool pool(1);
+  Must(pool_submit(pool, PassGate, &gate), "submit");
+  REQUIRE(gate.AwaitArrivals(1));
+  std::atomic<size_t> turn{0};
+  std::vector<std::thread> threads;
+  for (size_t s = 0; s < kSubmitters; ++s) {
+    // One task each in turn, so that those who share a queue share it evenly.
+    threads.emplace_back([&, s] {
+      for (size_t i = 0; i < kEach; ++i) {
+        while (turn % kSubmitters != s) std::this_thread::yield();
+        Must(pool_submit(pool, Numbered::Run, &submitters[s]), "submit");
+        ++turn;
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  gate.Open();
+  REQUIRE(WaitIdle(pool));
+  REQUIRE(order.size() == kSubmitters * kEach);
+  for (size_t s = 0; s < kSubmitters; ++s) {
+    // Of the first half of all tasks a good part of its fair share.
+    CHECK(std::count(order.begin(), order.begin() + kSubmitters * kEach / 2, s) >= static_cast<ptrdiff_t>(kEach / 4));
+  }
 }
 
 TEST_CASE("a task may submit to another pool and wait there", "[submit]") {

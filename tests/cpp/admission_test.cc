@@ -168,6 +168,7 @@ TEST_CASE("class: at most so many of its tasks run at once, and workers are left
   }
   auto other = pool.submit([] {});
   CHECK(other.wait_for(std::chrono::seconds(20)) == std::future_status::ready);
+  CHECK(Eventually([&] { return running == 2; }));
   gate.Open();
   CheckSettled(pool);
   CHECK(most == 2);

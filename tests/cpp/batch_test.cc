@@ -29,6 +29,8 @@ TEST_CASE("a batch takes any range, an empty one, and callables", "[batch]") {
   CHECK(pool.submit_batch(std::vector<int>{}, [](int n) { return n; }).empty());
   const int raw[] = {4, 5};
   CHECK(pool.post_batch(raw, [](int) {}) == 2);
+  CHECK(pool.post_batch({}, raw, [](int) {}) == 2);
+  CHECK(pool.submit_batch({}, raw, [](int n) { return n; }).size() == 2);
 }
 
 TEST_CASE("move iterators move the elements into their tasks", "[batch]") {

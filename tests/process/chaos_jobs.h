@@ -3,6 +3,8 @@
 // dropped twice, or called back though it was refused is found by its own counts.
 #pragma once
 
+#include <pthread.h>
+
 #include <cinttypes>
 #include <cstdarg>
 #include <ctime>
@@ -38,11 +40,11 @@ inline uint64_t CpuNs(clockid_t clock) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 
-// About 10 us of computing for each unit.
+// About 20 us of computing for each unit.
 inline void Work(uint32_t units) {
   volatile uint64_t sink = 1;
   uint64_t x = sink;
-  for (uint32_t i = 0; i < units * 6'000; ++i) x = (x ^ x >> 12) * 0x2545F4914F6CDD1Du;
+  for (uint32_t i = 0; i < units * 12'000; ++i) x = (x ^ x >> 12) * 0x2545F4914F6CDD1Du;
   sink = x;
 }
 
@@ -87,6 +89,7 @@ struct Job {
   bool prompt = false;    // nothing but the queue keeps it from starting
   bool throws = false;
   bool slow = false;
+  bool exits = false;     // it ends its thread
   uint8_t failures = 0;   // how often it fails before it succeeds; how often it runs, if it is periodic
   uint8_t children = 0;
   uint16_t key = 0;
@@ -171,7 +174,8 @@ struct Round {
   Arena& arena;
   pool_t pool = 0;
   pool_cq_t completions = 0;
-  bool lanes = false;  // priorities are bounded
+  bool lanes = false;      // priorities are bounded
+  bool throttled = false;  // submitters wait by themselves while many tasks wait, instead of at the queue limit
   std::atomic<bool> stop{false};
 
   std::atomic<uint64_t> accepted{0};
@@ -186,6 +190,12 @@ struct Round {
   std::atomic<int32_t> watermark{0};
   Times waits;
 
+  void Throttle() {
+    while (throttled && !stop && accepted - Ended() > 800) {
+      std::this_thread::sleep_for(std::chrono::microseconds(500));
+    }
+  }
+
   // The submit of the job, with what it returned. False: the pool takes no more.
   bool Submitted(Job& job, pool_status_t status) {
     if (status == POOL_OK) {
@@ -193,12 +203,25 @@ struct Round {
       ++accepted;
       ++by_kind[static_cast<size_t>(job.kind)];
       if (job.completes) ++completing;
-    } else if (status != POOL_E_CLOSED && status != POOL_E_FULL && status != POOL_E_CANCELLED &&
-               status != POOL_E_EXPIRED) {
+    } else if (!PoolIsOver(status) && !MayBe(job.kind, status)) {
       Complain("a submit of kind %s: %s (%s)", kKindNames[static_cast<size_t>(job.kind)], pool_strerror(status),
                LastErrorText().c_str());
     }
-    return status != POOL_E_CLOSED;
+    return !PoolIsOver(status);
+  }
+  // Where a submit blocks while the queue is full, FULL is only for a full completion queue.
+  static bool MayBe(Kind kind, pool_status_t status) {
+    return status == POOL_E_FULL        ? kind == Kind::kFull || kind == Kind::kCompletion
+           : status == POOL_E_CANCELLED ? kind == Kind::kGroup || kind == Kind::kToken || kind == Kind::kRetry
+                                        : status == POOL_E_EXPIRED && kind == Kind::kDeadline;
+  }
+  // Closed, or given up.
+  static bool PoolIsOver(pool_status_t status) { return status == POOL_E_CLOSED || status == POOL_E_BADHANDLE; }
+
+  [[nodiscard]] uint64_t Ended() const {
+    uint64_t ended = 0;
+    for (const auto& outcome : outcomes) ended += outcome;
+    return ended;
   }
 };
 
@@ -255,7 +278,7 @@ inline void DeadLetter(void* user, void*, const pool_result_t*) { ++static_cast<
 
 int32_t Run(void* arg, pool_ctx_t* ctx);
 
-// Children of a task: plain ones, one with a record, and forks.
+// Children of a task: plain ones, those with a record, of which some are waited for, a fork, a loop.
 inline void RunChildren(Job& parent, pool_ctx_t* ctx) {
   Round& round = *parent.round;
   for (uint8_t i = 0; i < parent.children; ++i) {
@@ -272,7 +295,22 @@ inline void RunChildren(Job& parent, pool_ctx_t* ctx) {
     task.done = Done;
     task.drop = Drop;
     child->told = true;
-    (void)round.Submitted(*child, pool_submit_task(round.pool, &task, nullptr));
+    const bool waits = i == 3;
+    pool_ticket_t ticket = 0;
+    (void)round.Submitted(*child, pool_submit_task(round.pool, &task, waits ? &ticket : nullptr));
+    if (!waits || !child->accepted) continue;
+    if (pool_wait(ticket, 0, kBoundNs, nullptr, 0) != POOL_OK || child->drops != 1) Complain("a wait inside a task failed");
+    if (pool_ticket_release(ticket) != POOL_OK) Complain("a ticket cannot be given back");
+  }
+  if (parent.children == 2) {
+    std::atomic<uint32_t> sum{0};
+    const pool_range_fn add = [](void* arg, uint64_t begin, uint64_t end, uint32_t, pool_ctx_t*) {
+      Work(1);
+      static_cast<std::atomic<uint32_t>*>(arg)->fetch_add(static_cast<uint32_t>(end - begin));
+      return int32_t{0};
+    };
+    const pool_status_t status = pool_parallel_for(round.pool, 0, 8, 2, 0, add, &sum, nullptr);
+    if (status == POOL_OK ? sum != 8 : !Round::PoolIsOver(status)) Complain("a loop failed");
   }
   const pool_run_fn part = [](void*, pool_ctx_t*) {
     Work(1);
@@ -313,6 +351,7 @@ inline int32_t Run(void* arg, pool_ctx_t* ctx) {
     if (run % 2 == 0) throw std::runtime_error("try me again");
     return POOL_RETRY;
   }
+  if (job.exits) pthread_exit(nullptr);
   if (job.throws) throw std::runtime_error("chaos");
   return 0;
 }

@@ -16,6 +16,7 @@ class Producer {
 
   void Produce() {
     while (!round_.stop && !closed_) {
+      round_.Throttle();
       const Kind kind = only_ == Kind::kChild ? AnyKind() : only_;
       if (!SubmitOne(kind)) break;
       if (tickets_.size() >= 64) Settle(Below(static_cast<uint32_t>(tickets_.size())));
@@ -36,7 +37,7 @@ class Producer {
 
   Kind AnyKind() {
     // In percent, in the order of the kinds.
-    constexpr uint8_t kWeights[] = {18, 2, 12, 1, 9, 6, 6, 7, 8, 5, 2, 8, 5, 3, 3, 1, 2, 1, 1};
+    constexpr uint8_t kWeights[] = {15, 2, 12, 1, 9, 6, 6, 7, 8, 5, 2, 8, 5, 3, 3, 1, 2, 1, 4};
     static_assert(std::size(kWeights) == kKinds - 1);
     uint32_t number = Below(100);
     for (size_t i = 0; i < std::size(kWeights); ++i) {
@@ -53,6 +54,8 @@ class Producer {
     job->kind = kind;
     job->throws = Percent(5);
     job->slow = Percent(10);
+    // Plain tasks never run on a submitter's thread.
+    job->exits = kind == Kind::kPlain && !round_.throttled && Below(2'000) == 0;
     return job;
   }
 
@@ -63,6 +66,7 @@ class Producer {
     job.told = true;
     if (Percent(30)) task.priority = round_.lanes ? static_cast<int32_t>(Below(3)) - 1 : static_cast<int32_t>(numbers_());
     if (Percent(10)) task.name = "chaos";
+    if (Percent(20)) task.cost_bytes = Below(100'000);
     job.prompt = task.priority == 0;
     return task;
   }
@@ -82,7 +86,9 @@ class Producer {
         break;
       case Kind::kGroup:
         if (members_.size() >= 64) EndGroup();
-        if (group_ == 0 && pool_group_create(round_.pool, nullptr, &group_) != POOL_OK) return false;
+        if (group_ == 0 && pool_group_create(round_.pool, nullptr, &group_) != POOL_OK) {
+          return Submitted(*job, POOL_E_CLOSED);
+        }
         members_.push_back(job);
         if (Percent(30)) {
           job->told = job->prompt = false;
@@ -192,10 +198,10 @@ class Producer {
         Complain("cancel: %s", pool_strerror(status));
       }
     }
-    if (what % 3 == 0 && job.kind != Kind::kPeriod) {
+    if (what % 20 == 0 && job.kind != Kind::kPeriod) {
       pool_result_t result;
       const pool_status_t status =
-          pool_wait(ticket.ticket, what % 2 == 0 ? POOL_WAIT_HELP : 0, kBoundNs, &result, sizeof(result));
+          pool_wait(ticket.ticket, what % 40 == 0 ? POOL_WAIT_HELP : 0, kBoundNs, &result, sizeof(result));
       if (status != POOL_OK) Complain("a wait for kind %s: %s", kKindNames[static_cast<size_t>(job.kind)], pool_strerror(status));
       if (status == POOL_OK && (job.drops != 1 || job.outcome != result.outcome)) Complain("a wait does not fit the drop");
     }
@@ -205,7 +211,7 @@ class Producer {
   void EndGroup() {
     if (group_ == 0) return;
     if (Percent(15)) Must(pool_group_cancel(group_), "pool_group_cancel");
-    if (Percent(80)) {
+    if (Percent(25)) {
       int32_t code = 0;
       if (pool_group_wait(group_, kBoundNs, &code) != POOL_OK) Complain("a wait for a group takes too long");
       for (const Job* job : members_) {

@@ -82,7 +82,7 @@ def settled(pool: Any) -> "Iterator[Any]":
         stats = pool.stats()
         outcomes = stats.done + stats.failed + stats.cancelled + stats.expired + stats.shed
         assert stats.submitted == outcomes, stats
-        left = [future for future in _tasks._tasks.values() if future._core is core]
+        left = [future for future in _tasks._tasks.values() if future.is_of(core)]
         left += _native.native_futures(core)
         assert not left, left
     finally:

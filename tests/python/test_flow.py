@@ -475,8 +475,11 @@ class Exit(unittest.TestCase):
                 raise TryAgain
             def endless():
                 started.set()
-                while True:
-                    time.sleep(0.0005)
+                try:
+                    while True:
+                        time.sleep(0.0005)
+                finally:
+                    print("ended")
             started = threading.Event()
             def told(*_):
                 pass
@@ -494,7 +497,32 @@ class Exit(unittest.TestCase):
             """
         for _ in range(5):
             ended = run_program(program)
-            self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (0, "end\n", ""))
+            self.assertEqual((ended.returncode, ended.stderr), (0, ""))
+            self.assertEqual(ended.stdout, "end\nended\n")
+
+    def test_interrupted_exit(self):
+        """Ctrl-C at the end of the interpreter ends the process, also in a task with rules"""
+        program = """if True:
+            import os, signal, threading, time, workpool
+            from workpool import Rules, _core
+            executor = workpool.Executor(1)
+            started = threading.Event()
+            def endless():
+                started.set()
+                while not _core.exiting:
+                    time.sleep(0.001)
+                time.sleep(0.05)
+                os.kill(os.getpid(), signal.SIGINT)
+                while True:
+                    time.sleep(0.001)
+            for _ in range(10):
+                executor.submit_task(Rules(), endless)
+            started.wait()
+            """
+        for _ in range(5):
+            ended = run_program(program)
+            self.assertIn("KeyboardInterrupt", ended.stderr)
+            self.assertEqual(ended.returncode, 0)
 
 
 if __name__ == "__main__":

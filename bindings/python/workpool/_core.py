@@ -40,6 +40,8 @@ _get_ident = threading.get_ident
 
 # How long the end of the interpreter waits for what it may not wait for without bound.
 EXIT_WAIT_S = 1.0
+# And for tasks that it has interrupted.
+INTERRUPT_WAIT_S = 1.0
 # A wait in C does not see signals: it is cut into pieces of this length, for Ctrl-C.
 SIGNAL_CHECK_NS = 100_000_000
 FOREVER_NS = 2**63 - 1
@@ -253,10 +255,30 @@ class Core:
             if handle:
                 errors.check(_lib.pool_destroy(handle))
 
+    def interrupt_tasks(self) -> None:
+        """Ends the runs of tasks with rules by SystemExit. If the interpreter took the thread of
+        one, its end would have to be told in Python just the same."""
+        give_up = time.monotonic() + INTERRUPT_WAIT_S
+        interrupted: Set[int] = set()
+        while time.monotonic() < give_up:
+            idents = {ident for ident, (_, future) in list(running.items())
+                      if future is not None and future.is_of(self)}
+            for ident in idents - interrupted:
+                _worker.interrupt(ident)
+            interrupted |= idents
+            if not idents:
+                return
+            time.sleep(0.001)
+
     def exit(self) -> None:
-        """The interpreter ends: what waits is cancelled, what runs gets EXIT_WAIT_S to end."""
+        """The interpreter ends: what waits is cancelled, what runs is asked to stop and gets
+        EXIT_WAIT_S to end."""
         try:
-            if self.close(_abi.CANCEL_QUEUED, int(EXIT_WAIT_S * 1e9)):
+            closed = self.close(_abi.CANCEL_ALL, int(EXIT_WAIT_S * 1e9))
+            if not closed:
+                self.interrupt_tasks()
+                closed = self.close(_abi.CANCEL_ALL, int(EXIT_WAIT_S * 1e9))
+            if closed:
                 handle = self._take()
                 if handle:
                     _lib.pool_destroy(handle)

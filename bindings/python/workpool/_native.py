@@ -75,7 +75,7 @@ def _on_done(_arg: Optional[int], result: Any) -> None:
 def native_futures(core: Core) -> List[NativeFuture]:
     """Those of a core that have not ended, the oldest first."""
     return [future for future in list(_by_ticket.values())
-            if isinstance(future, NativeFuture) and future._core is core]
+            if isinstance(future, NativeFuture) and future.is_of(core)]
 
 
 _done_callback = _abi.DONE_FN(_on_done)

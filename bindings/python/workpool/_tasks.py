@@ -137,7 +137,7 @@ def submit(owner: object, core: Core, rules: Rules, fn: Callable[..., T], args: 
 
 def task_futures(core: Core) -> "List[TaskFuture[Any]]":
     """Those of a core that have not ended, the oldest first."""
-    return [future for future in list(_tasks.values()) if future._core is core]
+    return [future for future in list(_tasks.values()) if future.is_of(core)]
 
 
 class TaskCalls:

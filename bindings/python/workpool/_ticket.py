@@ -108,6 +108,10 @@ class TicketFuture(futures.Future, Generic[T]):  # type: ignore[type-arg]
             helping.depth = depth
         return None if end is None else end - time.monotonic()
 
+    def is_of(self, core: Core) -> bool:
+        """Whether it is a task of that pool, and has not ended."""
+        return self._core is core
+
     def accepted(self) -> None:
         """Its ticket is known now."""
 

@@ -22,6 +22,9 @@ _ensure = ctypes.PYFUNCTYPE(ctypes.c_int)(("PyGILState_Ensure", ctypes.pythonapi
 _release = ctypes.PYFUNCTYPE(None, ctypes.c_int)(("PyGILState_Release", ctypes.pythonapi))
 _GILSTATE_LOCKED = 0  # PyGILState_Release(LOCKED): drop one count and keep the lock
 
+_set_async_exc = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.py_object)(
+    ("PyThreadState_SetAsyncExc", ctypes.pythonapi))
+
 # All workers with a Python thread state, by thread identifier.
 _all: Dict[int, "Worker"] = {}
 
@@ -86,6 +89,11 @@ def leave() -> None:
     worker._crew.pop(ident, None)
     worker._ended.set()
     _release(_GILSTATE_LOCKED)
+
+
+def interrupt(ident: int) -> None:
+    """Raises SystemExit in a thread, at its next step in Python."""
+    _set_async_exc(ident, SystemExit)
 
 
 def current() -> Optional[Worker]:

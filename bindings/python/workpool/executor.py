@@ -98,7 +98,9 @@ class _ExecutorCore(Core):
         try:
             self.wait_destroyed(_abi.DRAIN)
         finally:
-            self.release()  # Ctrl-C: the rest is cancelled
+            if self.handle:  # Ctrl-C: the rest is cancelled
+                self.interrupt_tasks()
+                self.release()
 
 
 class Executor(NativeCalls, TaskCalls, futures.Executor):
