@@ -36,6 +36,8 @@
  *               are part of their task, on whatever thread they run: one that waits for the task, its
  *               group or its pool gets POOL_E_DEADLOCK. A task's run, done and drop may each end their
  *               thread (pthread_exit, pthread_cancel); what is left to call then runs on one of its own.
+ *               Those of a task that expires while it waits run on the library's thread for time, which
+ *               all pools share: one that blocks outside this library's calls holds up all times.
  *
  * PROMISES (each is cited by a test in tests/)
  *   - While the process lives, every accepted task ends in exactly one outcome, and its drop is
@@ -130,8 +132,8 @@ typedef struct pool_ctx pool_ctx_t;
 #define POOL_ON_RATE_BLOCK 2   /* wait for a token, at most submit_timeout_ns */
 #define POOL_ON_RATE_DELAY 3   /* accept the task; it waits for its token in the pool, without a worker */
 
-/* options.strategy: which waiting task a worker takes. The order is that of takes: with several workers a task may
- * start after one that was taken up to workers - 1 takes later. */
+/* options.strategy: which waiting task a worker takes. The order is that of takes: when a task starts, at
+ * most workers - 1 of those taken before it have not started yet. With one worker it is exact. */
 #define POOL_STRATEGY_STEALING 0 /* own newest, then injection queues in turn, then others' oldest; lanes by priority */
 #define POOL_STRATEGY_FIFO 1     /* one queue for all, in the order of arrival */
 #define POOL_STRATEGY_LIFO 2     /* one queue for all, newest first */
@@ -211,7 +213,8 @@ typedef void (*pool_drop_fn)(void *arg, int32_t outcome);
 /* Whether a task that failed with code in its attempt-th run, counted from 1, is to be tried again: 0 no. Runs where the
  * task ran. */
 typedef int32_t (*pool_retry_fn)(void *arg, int32_t code, uint32_t attempt);
-/* Called once for every task that pool_submit_task accepted and that failed for good, after done and before drop. */
+/* Called once for every task with rules, a ticket or a group, and for every one of pool_submit_task, that failed for good,
+ * after done and before drop. */
 typedef void (*pool_dead_letter_fn)(void *user, void *arg, const pool_result_t *r);
 /* Called when the tasks that wait reach options.queue_high (above = 1), and then when they have fallen to queue_low (above
  * = 0), on a thread of the library's own, which other pools share: be quick. Changes that follow each other fast may be told

@@ -182,9 +182,10 @@ void RunClaimed(TaskRecord& record, Worker* worker) {
   char text[sizeof(pool_result_t::text)];
   text[0] = 0;
   const auto over = [&](int32_t code) {
+    // Before the time is taken: one that has overrun has run for so long.
+    if (details != nullptr && details->run_timeout_ns != 0) engine.timers.Disarm(record);
     run_ns = NowNs() - start_ns;
     if (details == nullptr) return;
-    if (details->run_timeout_ns != 0) engine.timers.Disarm(record);
     if (record.overran()) details->flags |= POOL_RESULT_OVERRAN;
     details->run_ns = run_ns;
     details->value = frame.value;

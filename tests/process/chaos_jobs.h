@@ -90,6 +90,8 @@ struct Job {
   bool throws = false;
   bool slow = false;
   bool exits = false;     // it ends its thread
+  bool joins = false;     // a group or a token
+  bool expires = false;
   uint8_t failures = 0;   // how often it fails before it succeeds; how often it runs, if it is periodic
   uint8_t children = 0;
   uint16_t key = 0;
@@ -203,17 +205,17 @@ struct Round {
       ++accepted;
       ++by_kind[static_cast<size_t>(job.kind)];
       if (job.completes) ++completing;
-    } else if (!PoolIsOver(status) && !MayBe(job.kind, status)) {
+    } else if (!PoolIsOver(status) && !MayBe(job, status)) {
       Complain("a submit of kind %s: %s (%s)", kKindNames[static_cast<size_t>(job.kind)], pool_strerror(status),
                LastErrorText().c_str());
     }
     return !PoolIsOver(status);
   }
   // Where a submit blocks while the queue is full, FULL is only for a full completion queue.
-  static bool MayBe(Kind kind, pool_status_t status) {
-    return status == POOL_E_FULL        ? kind == Kind::kFull || kind == Kind::kCompletion
-           : status == POOL_E_CANCELLED ? kind == Kind::kGroup || kind == Kind::kToken || kind == Kind::kRetry
-                                        : status == POOL_E_EXPIRED && kind == Kind::kDeadline;
+  static bool MayBe(const Job& job, pool_status_t status) {
+    return status == POOL_E_FULL        ? job.kind == Kind::kFull || job.completes
+           : status == POOL_E_CANCELLED ? job.joins
+                                        : status == POOL_E_EXPIRED && job.expires;
   }
   // Closed, or given up.
   static bool PoolIsOver(pool_status_t status) { return status == POOL_E_CLOSED || status == POOL_E_BADHANDLE; }

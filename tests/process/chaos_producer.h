@@ -81,7 +81,7 @@ class Producer {
     bool ticket = kind == Kind::kTicket || kind == Kind::kCancel || kind == Kind::kPeriod;
     switch (kind) {
       case Kind::kToken:
-        task.token = AnyToken();
+        SetToken(task, *job);
         ticket = Percent(10);
         break;
       case Kind::kGroup:
@@ -90,6 +90,7 @@ class Producer {
           return Submitted(*job, POOL_E_CLOSED);
         }
         members_.push_back(job);
+        job->joins = true;
         if (Percent(30)) {
           job->told = job->prompt = false;
           return Submitted(*job, pool_group_submit(group_, Run, job));
@@ -109,14 +110,11 @@ class Producer {
         job->prompt = false;
         break;
       case Kind::kCompletion:
-        task.cq = round_.completions;
-        job->completes = true;
+        SetCompletions(task, *job);
         ticket = Percent(10);
         break;
       case Kind::kDeadline:
-        if (Percent(50)) task.deadline_ns = pool_now_ns() + Below(3'000'000);
-        else task.queue_timeout_ns = 1 + Below(3'000'000);
-        job->prompt = false;
+        SetDeadline(task, *job);
         break;
       case Kind::kDelay:
         task.delay_ns = Below(5'000'000);
@@ -128,7 +126,6 @@ class Producer {
         task.backoff_first_ns = 1 + Below(1'000'000);
         task.backoff_max_ns = 3'000'000;
         task.retry_on = Percent(50) ? POOL_RETRY_ON_FAILURE : POOL_RETRY_ON_REQUEST;
-        if (Percent(20)) task.token = AnyToken();
         ticket = Percent(30);
         job->prompt = false;
         break;
@@ -152,10 +149,32 @@ class Producer {
       default:
         break;
     }
+    // In the parts that are measured each kind is for itself.
+    if (!round_.throttled && Percent(10)) SetToken(task, *job);
+    if (!round_.throttled && Percent(10)) SetCompletions(task, *job);
+    if (!round_.throttled && Percent(5)) SetDeadline(task, *job);
     pool_ticket_t out = 0;
     const bool going = Submitted(*job, pool_submit_task(round_.pool, &task, ticket ? &out : nullptr));
     if (job->accepted && ticket) tickets_.push_back({out, job});
     return going;
+  }
+
+  void SetToken(pool_task_t& task, Job& job) {
+    task.token = AnyToken();
+    job.joins = true;
+  }
+  void SetCompletions(pool_task_t& task, Job& job) {
+    task.cq = round_.completions;
+    job.completes = true;
+  }
+  void SetDeadline(pool_task_t& task, Job& job) {
+    if (Percent(50)) {
+      task.deadline_ns = pool_now_ns() + Below(3'000'000);
+    } else {
+      task.queue_timeout_ns = 1 + Below(3'000'000);
+    }
+    job.prompt = false;
+    job.expires = true;
   }
 
   bool Submitted(Job& job, pool_status_t status) {
