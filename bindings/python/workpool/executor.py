@@ -98,8 +98,12 @@ class _ExecutorCore(Core):
         try:
             self.wait_destroyed(_abi.DRAIN)
         finally:
-            if self.handle:  # Ctrl-C: the rest is cancelled
+            if self.handle:
+                # Ctrl-C: the rest is cancelled, first, or it would begin when what runs is ended. And
+                # waited for: no callback may run when the interpreter takes its threads down.
+                self.close(_abi.CANCEL_ALL, 0)
                 self.interrupt_tasks()
+                self.close(_abi.CANCEL_ALL, int(_core.INTERRUPT_WAIT_S * 1e9))
                 self.release()
 
 
