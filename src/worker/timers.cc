@@ -15,7 +15,10 @@ namespace {
 
 void TellWatermarks(Engine& engine) {
   bool above = false;
-  if (!engine.watermarks.on() || !engine.watermarks.Take(&above)) return;
+  if (!engine.watermarks.on()) return;
+  // Who noted a number may have done so late, when it was another one already.
+  (void)engine.watermarks.Note(engine.dispatcher.limit().waiting());
+  if (!engine.watermarks.Take(&above)) return;
   CallOut([&] {
     engine.options.watermark(engine.options.watermark_user, engine.handle, above ? 1 : 0,
                              engine.dispatcher.limit().waiting());

@@ -796,24 +796,32 @@ TEST_CASE("H12: under every policy each task is dropped once, whatever it waits 
         CHECK(marks.CountEnded(POOL_SHED) == stats.shed);
         CHECK(marks.CountEnded(POOL_EXPIRED) == stats.expired);
         CHECK(stats.done + stats.shed + stats.expired == accepted);
-        // Nothing of a limit is used up.
-        Barrier barrier;
-        barrier.Occupy(pool, 2);
-        Mark whole(marks.journal(), -1), more(marks.journal(), -2);
-        pool_task_t task = whole.Task();
-        task.on_full = POOL_ON_FULL_REJECT;
-        task.cost_bytes = 20 * limit;
-        CHECK(pool_submit_task(pool, &task, nullptr) == POOL_OK);
-        for (uint64_t i = 1; i < limit; ++i) {
-          const pool_task_t filler = Task(DoNothing, nullptr);
-          if (pool_submit_task(pool, &filler, nullptr) != POOL_OK) ++other;
-        }
-        CHECK(other == 0);
-        task = more.Task();
-        task.on_full = POOL_ON_FULL_REJECT;
-        CHECK(pool_submit_task(pool, &task, nullptr) == POOL_E_FULL);
-        barrier.Open();
-        CheckSettled(pool);
+        // Nothing of a limit is used up. Above an exact limit the entries of tasks that expired in the queue may take up
+        // places until workers have come by: once, not for ever.
+        const auto fill = [&] {
+          Barrier barrier;
+          barrier.Occupy(pool, 2);
+          uint64_t missing = 0;
+          Mark whole(marks.journal(), -1), more(marks.journal(), -2);
+          pool_task_t task = whole.Task();
+          task.on_full = POOL_ON_FULL_REJECT;
+          task.cost_bytes = 20 * limit;
+          CHECK(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+          for (uint64_t i = 1; i < limit; ++i) {
+            pool_task_t filler = Task(DoNothing, nullptr);
+            filler.on_full = POOL_ON_FULL_REJECT;
+            if (pool_submit_task(pool, &filler, nullptr) != POOL_OK) ++missing;
+          }
+          task = more.Task();
+          task.on_full = POOL_ON_FULL_REJECT;
+          CHECK(pool_submit_task(pool, &task, nullptr) == POOL_E_FULL);
+          barrier.Open();
+          CheckSettled(pool);
+          return missing;
+        };
+        const uint64_t missing = fill();
+        if (limit <= 4'096) CHECK(missing == 0);
+        if (missing != 0) CHECK(fill() == 0);
       }
     }
   }
