@@ -9,6 +9,11 @@ namespace workpool {
 
 uint64_t NowNs();
 
+// So long after now_ns, at the latest when time ends.
+inline uint64_t TimeAfter(uint64_t now_ns, uint64_t ns) {
+  return ns >= kNever - 1 - now_ns ? kNever - 1 : now_ns + ns;
+}
+
 // timeout_ns of the public interface as an absolute deadline: -1 is never, what overflows saturates.
 inline uint64_t DeadlineAfter(int64_t timeout_ns) {
   if (timeout_ns < 0) return kNever;

@@ -132,9 +132,9 @@ class Pool {
   template <typename Attempt, typename HasRoom>
   [[nodiscard]] Status Admit(const AdmissionPolicy& policy, uint64_t deadline_ns, int32_t priority, Attempt attempt,
                              HasRoom has_room);
-  [[nodiscard]] Status TakeRateTokens(TaskRecord* record, Admission admission, const AdmissionPolicy& policy,
+  [[nodiscard]] Status TakeRateTokens(const TaskRecord& record, Admission admission, const AdmissionPolicy& policy,
                                       uint64_t deadline_ns, uint64_t* start_ns);
-  void GiveBackRateTokens(TaskRecord* record);
+  void GiveBackRateTokens(const TaskRecord& record);
   [[nodiscard]] Status SubmitAsRecord(const Slot& slot, Admission admission, const AdmissionPolicy& policy);
   [[nodiscard]] Status RunOnCaller(TaskRecord& record);
   // The policy of one task. OK, INVALID.
@@ -148,8 +148,7 @@ class Pool {
   [[nodiscard]] bool Ages(int32_t priority) const {
     return priority < 0 && engine_.own_queues && engine_.dispatcher.lanes().ages();
   }
-  void WatchLane(int32_t priority);
-  [[nodiscard]] Worker* OwnWorker(const Tls& tls);
+  [[nodiscard]] Worker* OwnWorker(const Tls& tls) const;
   [[nodiscard]] bool AwaitIdle(uint64_t deadline_ns);
   void Unpause();
   void DiscardInjected();

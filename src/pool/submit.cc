@@ -27,16 +27,17 @@ bool Pool::NextIsSample(Tls& tls, uint32_t count) const {
   return true;
 }
 
-Worker* Pool::OwnWorker(const Tls& tls) {
+Worker* Pool::OwnWorker(const Tls& tls) const {
   auto* worker = static_cast<Worker*>(tls.worker);
   return worker != nullptr && &worker->engine() == &engine_ ? worker : nullptr;
 }
 
 Status Pool::CheckOpenInSection(Census census) const {
   if (!census.has(Census::kRefuseOutside | Census::kRefuseAll)) [[likely]] return POOL_OK;
-  // A task of the pool that runs here, inside a wait, may submit as long as one on a worker may.
-  if (!census.has(Census::kRefuseAll) && RunsRecordOf(CurrentTls(), engine_)) return POOL_OK;
-  return FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks");
+  if (census.has(Census::kRefuseAll)) return FailClosed();
+  // Its own workers may submit, and a task of the pool that runs here, inside a wait, as long as they may.
+  const Tls& tls = CurrentTls();
+  return OwnWorker(tls) != nullptr || RunsRecordOf(tls, engine_) ? POOL_OK : FailClosed();
 }
 
 Status Pool::SubmitOutsideInSection(ThreadLine& line, const Slot* slots, uint32_t count,
@@ -100,11 +101,9 @@ Status Pool::SubmitLocal(Worker& worker, const Slot* slots, uint32_t count, Admi
                          uint32_t* accepted) {
   for (*accepted = 0; *accepted < count; ++*accepted) {
     const Slot& slot = slots[*accepted];
-    engine_.NoteWaiting();
     const Status status =
         priority == 0 ? worker.Submit(slot, admission) : worker.SubmitShared(slot, admission, priority);
-    if (status == POOL_OK) continue;
-    return status;
+    if (status != POOL_OK) return status;
   }
   if (priority > 0) engine_.workers.DisturbAll();
   return POOL_OK;
@@ -195,7 +194,7 @@ Status Pool::SubmitPlainTask(const pool_task_t& task) {
   if (status != POOL_OK) {
     if (sample != nullptr) DropSample(*sample);
   } else if (ages) {
-    WatchLane(task.priority);
+    engine_.WatchLane(task.priority);
   }
   return status;
 }

@@ -105,9 +105,9 @@ void Pool::GiveUpRecord(TaskRecord& record) {
 }
 
 // The token of its class's rate and of the pool's, or a time at which it may start instead.
-Status Pool::TakeRateTokens(TaskRecord* record, Admission admission, const AdmissionPolicy& policy,
+Status Pool::TakeRateTokens(const TaskRecord& record, Admission admission, const AdmissionPolicy& policy,
                             uint64_t deadline_ns, uint64_t* start_ns) {
-  RateLimiter* of_class = RateOfClass(*record);
+  RateLimiter* of_class = RateOfClass(record);
   for (RateLimiter* limiter : {of_class, &engine_.rate}) {
     if (limiter == nullptr || !limiter->limited()) continue;
     // A task does not wait for a token on a thread that might be needed, and its children are not refused.
@@ -130,9 +130,7 @@ Status Pool::TakeRateTokens(TaskRecord* record, Admission admission, const Admis
         (void)engine_.space_event.Await(until_ns, [&] {
           return engine_.idle.Load().has(Census::kRefuseOutside) || limiter->NextNs() < until_ns;  // its rate was set
         });
-        if (engine_.idle.Load().has(Census::kRefuseOutside)) {
-          status = FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks");
-        }
+        if (engine_.idle.Load().has(Census::kRefuseOutside)) status = FailClosed();
       }
     }
     if (status == POOL_OK) continue;
@@ -148,21 +146,16 @@ RateLimiter* Pool::RateOfClass(const TaskRecord& record) const {
   return details != nullptr && details->task_class != nullptr ? &details->task_class->rate : nullptr;
 }
 
-void Pool::GiveBackRateTokens(TaskRecord* record) {
-  if (RateLimiter* of_class = RateOfClass(*record)) of_class->GiveBack();
+void Pool::GiveBackRateTokens(const TaskRecord& record) {
+  if (RateLimiter* of_class = RateOfClass(record)) of_class->GiveBack();
   engine_.rate.GiveBack();
 }
 
 Status Pool::TryAccept(Admission admission) {
-  Tls& tls = CurrentTls();
-  ThreadLine* line = CurrentLine(tls);
+  ThreadLine* line = CurrentLine(CurrentTls());
   if (line == nullptr) return POOL_E_NOMEM;
   const LineSection section(*line, engine_.line_slot);
-  const Census census = engine_.idle.Load();
-  Status status = OwnWorker(tls) == nullptr ? CheckOpenInSection(census)
-                  : census.has(Census::kRefuseAll)
-                      ? FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks")
-                      : POOL_OK;
+  Status status = CheckOpenInSection(engine_.idle.Load());
   if (status == POOL_OK) status = engine_.dispatcher.EnterHeld(admission);
   // In the section: a close that begins now waits for this, and then for the task.
   if (status != POOL_OK) return status;
@@ -200,12 +193,6 @@ Status Pool::RunOnCaller(TaskRecord& record) {
   return POOL_OK;
 }
 
-void Pool::WatchLane(int32_t priority) {
-  // When it is due already, the workers have been told.
-  const uint64_t due_ns = engine_.dispatcher.LaneDueNs(priority);
-  if (due_ns != kNever && due_ns > NowNs()) engine_.timers.LookAtQueuesAt(due_ns);
-}
-
 Status Pool::SubmitAsRecord(const Slot& slot, Admission admission, const AdmissionPolicy& policy) {
   pool_task_t task{};
   task.run = slot.run;
@@ -231,7 +218,7 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const Admissi
   if (details != nullptr && details->deadline_ns < now_ns) {
     return refuse(FailConst(POOL_E_EXPIRED, "task.deadline_ns has passed; nothing was accepted"));
   }
-  Status status = TakeRateTokens(&record, admission, policy, submit_deadline_ns, &start_ns);
+  Status status = TakeRateTokens(record, admission, policy, submit_deadline_ns, &start_ns);
   if (status != POOL_OK) return refuse(status);
   const bool delayed = start_ns > NowNs();
   if (details != nullptr) {
@@ -245,7 +232,7 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const Admissi
   const bool ages = Ages(record.priority);
   if (record.timed || ages) status = engine_.timers.Start();
   if (status != POOL_OK) {
-    GiveBackRateTokens(&record);
+    GiveBackRateTokens(record);
     return refuse(status);
   }
   const bool gated = details != nullptr && (details->key != 0 || details->task_class != nullptr);
@@ -256,7 +243,7 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const Admissi
   // A task that waits for room might be the one to make it; one that runs too deep already is not run here.
   Tls& tls = CurrentTls();
   if (CurrentLine(tls) == nullptr) {
-    GiveBackRateTokens(&record);
+    GiveBackRateTokens(record);
     return refuse(POOL_E_NOMEM);
   }
   const bool own = IsOwnThread();
@@ -302,7 +289,7 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const Admissi
     }
   }
   if (status != POOL_OK) {
-    GiveBackRateTokens(&record);
+    GiveBackRateTokens(record);
     return refuse(status);
   }
   if (held) {
@@ -313,7 +300,7 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const Admissi
       EndHeld(record);
     }
   } else if (ages) {
-    WatchLane(record.priority);
+    engine_.WatchLane(record.priority);
   }
   OfferToMembers(record);
   return POOL_OK;

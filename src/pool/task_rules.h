@@ -48,9 +48,4 @@ struct TaskLinks {
 [[nodiscard]] Status CheckTime(int64_t time_ns, const char* what, const char* field);
 [[nodiscard]] Status CheckClass(const pool_class_options_t& in, RetryRules* retry, Rate* rate, int32_t* on_rate);
 
-// ns after now, saturated.
-[[nodiscard]] inline uint64_t TimeAfter(uint64_t now_ns, uint64_t ns) {
-  return ns >= kNever - 1 - now_ns ? kNever - 1 : now_ns + ns;
-}
-
 }  // namespace workpool

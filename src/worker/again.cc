@@ -9,8 +9,8 @@
 #include "worker/call_out.h"
 #include "worker/engine.h"
 #include "worker/frame.h"
-#include "worker/other_thread.h"
 #include "worker/moving.h"
+#include "worker/other_thread.h"
 #include "worker/settle.h"
 
 namespace workpool {
@@ -19,11 +19,8 @@ namespace {
 // The first time on the grid of a fixed rate that has not passed: what was missed is not made up for.
 uint64_t NextOnGrid(uint64_t last_ns, uint64_t period_ns, uint64_t now_ns) {
   const uint64_t missed = now_ns > last_ns ? (now_ns - last_ns) / period_ns : 0;
-  if (period_ns >= kNever - last_ns) return kNever - 1;
-  return last_ns + (missed + 1) * period_ns;
+  return TimeAfter(last_ns + missed * period_ns, period_ns);
 }
-
-uint64_t After(uint64_t now_ns, uint64_t delay_ns) { return delay_ns >= kNever - now_ns ? kNever - 1 : now_ns + delay_ns; }
 
 bool WantsRetry(TaskRecord& record, Worker* worker, int32_t code) {
   const RetryRules& rules = record.details()->retry;
@@ -77,13 +74,13 @@ bool RunsAgain(TaskRecord& record, Worker* worker, int32_t code) {
   if (period) {
     if (details.period_ns == 0 || record.StopAsked()) return false;
     details.retries = 0;
-    details.start_ns = details.fixed_delay ? After(now_ns, details.period_ns)
+    details.start_ns = details.fixed_delay ? TimeAfter(now_ns, details.period_ns)
                                            : NextOnGrid(details.grid_ns, details.period_ns, now_ns);
     details.grid_ns = details.start_ns;
   } else {
     if (!WantsRetry(record, worker, code) || !engine.retry_budget.TryTake()) return false;
     Random numbers(now_ns ^ reinterpret_cast<uintptr_t>(&record));
-    details.start_ns = After(now_ns, BackoffDelay(details.retry.backoff, ++details.retries, numbers));
+    details.start_ns = TimeAfter(now_ns, BackoffDelay(details.retry.backoff, ++details.retries, numbers));
   }
   // What it waited for in the queue is over; its deadline holds for every attempt.
   details.expire_ns = details.deadline_ns;

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "base/clock.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "dispatch/dispatcher.h"
@@ -54,6 +56,9 @@ struct EngineOptions {
   char name[64];
 };
 
+// What a submit to a closing pool gets.
+inline Status FailClosed() { return FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks"); }
+
 struct Engine {
   explicit Engine(const EngineOptions& engine_options);
 
@@ -80,6 +85,12 @@ struct Engine {
   // The number of tasks that wait has changed. Cheap where there are no watermarks.
   void NoteWaiting() {
     if (watermarks.on() && watermarks.Note(dispatcher.limit().waiting())) [[unlikely]] timers.LookAtQueuesAt(0);
+  }
+  // A task waits in a lane that ages; the timers are started.
+  void WatchLane(int32_t priority) {
+    // When it is due already, the workers have been told.
+    const uint64_t due_ns = dispatcher.LaneDueNs(priority);
+    if (due_ns != kNever && due_ns > NowNs()) timers.LookAtQueuesAt(due_ns);
   }
   // A task that cost so much waits no longer.
   void GiveBackBytes(uint64_t cost_bytes) {

@@ -24,10 +24,7 @@ void LookAfter(Engine& engine, int32_t priority) {
   }
   if (engine.idle.Load().NeedsHelp()) engine.workers.Help();
   if (priority > 0) engine.workers.DisturbAll();
-  if (priority < 0 && engine.timers.started()) {
-    const uint64_t due_ns = engine.dispatcher.LaneDueNs(priority);
-    if (due_ns != kNever && due_ns > NowNs()) engine.timers.LookAtQueuesAt(due_ns);
-  }
+  if (priority < 0 && engine.timers.started()) engine.WatchLane(priority);
 }
 
 Step Queue(Engine& engine, TaskRecord& record) {

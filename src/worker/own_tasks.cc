@@ -24,11 +24,10 @@ void Worker::Spill(Admission admission) {
 }
 
 Status Worker::SubmitShared(Slot slot, Admission admission, int32_t priority) {
-  if (engine_.idle.Load().has(Census::kRefuseAll)) [[unlikely]] {
-    return FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks");
-  }
+  if (engine_.idle.Load().has(Census::kRefuseAll)) [[unlikely]] return FailClosed();
   const auto result = engine_.dispatcher.Push(&slot, 1, index_, admission, true, priority);
   if (result.accepted == 0) return result.status;
+  engine_.NoteWaiting();
   // As below.
   if (!quiet_.Fence() && engine_.idle.Load().NeedsHelp()) engine_.workers.Help();
   return POOL_OK;
@@ -36,10 +35,7 @@ Status Worker::SubmitShared(Slot slot, Admission admission, int32_t priority) {
 
 Status Worker::Submit(Slot slot, Admission admission) {
   if (!engine_.own_queues) return SubmitShared(slot, admission, 0);
-  const Census census = engine_.idle.Load();
-  if (census.has(Census::kRefuseAll)) [[unlikely]] {
-    return FailConst(POOL_E_CLOSED, "the pool is closing; it takes no more tasks");
-  }
+  if (engine_.idle.Load().has(Census::kRefuseAll)) [[unlikely]] return FailClosed();
   if (!deque_.HasRoom()) [[unlikely]] Spill(admission);
   if (deque_.HasRoom()) [[likely]] {
     if (engine_.exact_limit) {
@@ -55,6 +51,7 @@ Status Worker::Submit(Slot slot, Admission admission) {
     const auto result = engine_.dispatcher.Push(&slot, 1, index_, admission, true);
     if (result.accepted == 0) return result.status;
   }
+  engine_.NoteWaiting();
   // The task before the look at the census; partners: the fence in IdleSet::Announce, and Quiet::Alert.
   if (!quiet_.Fence() && engine_.idle.Load().NeedsHelp()) engine_.workers.Help();
   return POOL_OK;

@@ -209,6 +209,30 @@ TEST_CASE("watermarks are told in turn, above and below, however fast the queue 
   CHECK(marks.above - marks.below == 0);
 }
 
+TEST_CASE("a task that fills the queue of its own pool is told of while it runs", "[watch]") {
+  for (const bool with_rules : {false, true}) {
+    CAPTURE(with_rules);
+    Marks marks;
+    std::atomic<uint64_t> runs{0};
+    std::atomic<bool> told{false};
+    ScopedPool pool(Marked(marks, 5, 1));
+    // One worker: nothing else starts or ends meanwhile.
+    Body body([&](pool_ctx_t*) {
+      for (int i = 0; i < 5; ++i) {
+        pool_task_t task = Task(CountRun, &runs);
+        if (with_rules) task.name = "child";
+        Must(with_rules ? pool_submit_task(pool, &task, nullptr) : pool_submit(pool, CountRun, &runs), "submit");
+      }
+      told = PollUntil([&] { return marks.above == 1; }, 2'000'000'000);
+      return 0;
+    });
+    Must(pool_submit(pool, Body::Run, &body), "pool_submit");
+    REQUIRE(WaitIdle(pool));
+    CHECK(told);
+    CHECK(runs == 5);
+  }
+}
+
 TEST_CASE("watermarks that make no sense are refused", "[watch]") {
   Marks marks;
   pool_t pool = 0;
