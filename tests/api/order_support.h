@@ -141,4 +141,25 @@ class Barrier {
   uint64_t occupied_ = 0;
 };
 
+// The functions that submit a task.
+enum class By { kSubmit, kMany, kTask, kBatch };
+inline constexpr By kAll[] = {By::kSubmit, By::kMany, By::kTask, By::kBatch};
+
+// One task, by any of the functions.
+inline pool_status_t SubmitBy(By by, pool_t pool, Mark& mark, int32_t on_full = POOL_ON_FULL_DEFAULT, int32_t priority = 0) {
+  pool_task_t task = mark.Task();
+  task.on_full = on_full;
+  task.priority = priority;
+  void* arg = &mark;
+  uint32_t accepted = 77;
+  pool_status_t status = POOL_E_INTERNAL;
+  switch (by) {
+    case By::kSubmit: return pool_submit(pool, Mark::Run, &mark);
+    case By::kTask: return pool_submit_task(pool, &task, nullptr);
+    case By::kMany: status = pool_submit_many(pool, Mark::Run, &arg, 1, &accepted); break;
+    case By::kBatch: status = pool_submit_batch(pool, &task, sizeof(task), 1, nullptr, &accepted); break;
+  }
+  return accepted == (status == POOL_OK ? 1 : 0) ? status : POOL_E_INTERNAL;
+}
+
 }  // namespace workpool_test

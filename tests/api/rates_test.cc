@@ -11,23 +11,6 @@ namespace {
 constexpr int64_t kMs = 1'000'000;
 constexpr int64_t kHourNs = 3'600'000 * kMs;
 
-enum class By { kSubmit, kMany, kTask, kBatch };
-constexpr By kAll[] = {By::kSubmit, By::kMany, By::kTask, By::kBatch};
-
-pool_status_t SubmitBy(By by, pool_t pool, Mark& mark) {
-  const pool_task_t task = mark.Task();
-  void* arg = &mark;
-  uint32_t accepted = 77;
-  pool_status_t status = POOL_E_INTERNAL;
-  switch (by) {
-    case By::kSubmit: return pool_submit(pool, Mark::Run, &mark);
-    case By::kTask: return pool_submit_task(pool, &task, nullptr);
-    case By::kMany: status = pool_submit_many(pool, Mark::Run, &arg, 1, &accepted); break;
-    case By::kBatch: status = pool_submit_batch(pool, &task, sizeof(task), 1, nullptr, &accepted); break;
-  }
-  return accepted == (status == POOL_OK ? 1 : 0) ? status : POOL_E_INTERNAL;
-}
-
 pool_options_t RateOptions(uint64_t count, int64_t period_ns, uint32_t burst, int32_t on_rate) {
   pool_options_t options = MarkOptions(1);
   options.rate_count = count;
