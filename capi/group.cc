@@ -94,11 +94,7 @@ pool_status_t pool_group_cancel(pool_group_t group) {
 }
 
 pool_status_t pool_group_release(pool_group_t group) {
-  return Guard(__func__, [&]() -> Status {
-    Handles* handles = EnsureHandles();
-    if (handles == nullptr) return POOL_E_NOMEM;
-    return GiveBackHandle(handles->groups, group);
-  });
+  return Guard(__func__, [&] { return GiveBackHandle(&Handles::groups, group); });
 }
 
 }  // extern "C"

@@ -4,6 +4,7 @@
 #include <cxxabi.h>
 
 #include <new>
+#include <optional>
 
 #include "base/error.h"
 #include "capi/handle_table.h"
@@ -63,6 +64,21 @@ class Held {
   Status status_;
 };
 
+// The same for a handle that may be 0: then there is no object, and the status is OK.
+template <typename T>
+class OptionalHeld {
+ public:
+  OptionalHeld(HandleTable& table, uint64_t handle) {
+    if (handle != 0) held_.emplace(table, handle);
+  }
+
+  Status status() const { return held_.has_value() ? held_->status() : POOL_OK; }
+  T* get() const { return held_.has_value() ? held_->operator->() : nullptr; }
+
+ private:
+  std::optional<Held<T>> held_;
+};
+
 // body(T&) with a reference held.
 template <typename T, typename Body>
 Status WithHeld(HandleTable Handles::*table, uint64_t handle, Body&& body) {
@@ -92,34 +108,11 @@ Status WithCompletions(pool_cq_t cq, Body&& body) {
   return WithHeld<CompletionQueue>(&Handles::completions, cq, body);
 }
 
-// The object that a handle names, with a reference, or nullptr for handle 0. OK, BADHANDLE, FORKED.
-template <typename T>
-class OptionalHeld {
- public:
-  OptionalHeld(HandleTable& table, uint64_t handle) : table_(table), handle_(handle) {
-    if (handle == 0) return;
-    void* object = nullptr;
-    status_ = table.Acquire(handle, &object);
-    object_ = static_cast<T*>(object);
-  }
-  ~OptionalHeld() {
-    if (object_ != nullptr) table_.Release(handle_);
-  }
-  OptionalHeld(const OptionalHeld&) = delete;
-  OptionalHeld& operator=(const OptionalHeld&) = delete;
-
-  Status status() const { return status_; }
-  T* get() const { return object_; }
-
- private:
-  HandleTable& table_;
-  const uint64_t handle_;
-  T* object_ = nullptr;
-  Status status_ = POOL_OK;
-};
-
-// A handle that is only given back: it ends, what it named goes on. OK, BADHANDLE.
-inline Status GiveBackHandle(HandleTable& table, uint64_t handle) {
+// A handle that is only given back: it ends, what it named goes on. OK, BADHANDLE, NOMEM.
+inline Status GiveBackHandle(HandleTable Handles::*which, uint64_t handle) {
+  Handles* handles = EnsureHandles();
+  if (handles == nullptr) return POOL_E_NOMEM;
+  HandleTable& table = handles->*which;
   if (table.Inherited(handle)) return table.DropInherited(handle);
   const Status status = table.Remove(handle);
   if (status == POOL_OK) table.Release(handle);

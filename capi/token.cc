@@ -63,10 +63,7 @@ int32_t pool_token_reason(pool_token_t token) {
 }
 
 pool_status_t pool_token_release(pool_token_t token) {
-  return Guard(__func__, [&]() -> Status {
-    Handles* handles = EnsureHandles();
-    return handles == nullptr ? POOL_E_NOMEM : GiveBackHandle(handles->tokens, token);
-  });
+  return Guard(__func__, [&] { return GiveBackHandle(&Handles::tokens, token); });
 }
 
 }  // extern "C"

@@ -139,15 +139,7 @@ pool_status_t pool_cancel(pool_ticket_t ticket) {
 }
 
 pool_status_t pool_ticket_release(pool_ticket_t ticket) {
-  return Guard(__func__, [&]() -> Status {
-    Handles* handles = EnsureHandles();
-    if (handles == nullptr) return POOL_E_NOMEM;
-    HandleTable& table = handles->tickets;
-    if (table.Inherited(ticket)) return table.DropInherited(ticket);
-    const Status status = table.Remove(ticket);
-    if (status == POOL_OK) table.Release(ticket);
-    return status;
-  });
+  return Guard(__func__, [&] { return GiveBackHandle(&Handles::tickets, ticket); });
 }
 
 }  // extern "C"

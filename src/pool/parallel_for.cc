@@ -51,13 +51,8 @@ class Loop : public Entry {
     const uint32_t id = entered_.fetch_add(1, kRelaxed);
     if (id >= participants_) return;
     Tls& tls = CurrentTls();
-    Frame frame{.engine = &engine_,
-                .worker = worker,
-                .record = nullptr,
-                .outer = InnermostFrame(tls),
-                .parent = caller_,
-                .value = 0,
-                .epoch = ForkEpoch()};
+    Frame frame = MakeFrame(engine_, worker, nullptr, tls);
+    frame.parent = caller_;
     FrameScope scope(tls, frame);
     uint64_t begin, end;
     while (!forked_ && Claim(&begin, &end)) RunPiece(frame, id, begin, end);

@@ -56,12 +56,7 @@ TaskRecord* Gate::Leave(TaskRecord& record) {
   if (!DetailsOf(record).inside_class.load(kRelaxed)) return nullptr;
   DetailsOf(record).inside_class.store(false, kRelaxed);
   --inside_;
-  if (!HasRoom()) return nullptr;
-  TaskRecord* next = line_.Pop();
-  if (next == nullptr) return nullptr;
-  ++inside_;
-  DetailsOf(*next).inside_class.store(true, kRelaxed);
-  return next;
+  return LetIn();
 }
 
 void Gate::SetLimit(uint32_t limit) {
@@ -71,6 +66,10 @@ void Gate::SetLimit(uint32_t limit) {
 
 TaskRecord* Gate::Admit() {
   MutexLock lock(mu_);
+  return LetIn();
+}
+
+TaskRecord* Gate::LetIn() {
   if (!HasRoom()) return nullptr;
   TaskRecord* next = line_.Pop();
   if (next == nullptr) return nullptr;

@@ -40,6 +40,8 @@ class Gate {
   [[nodiscard]] TaskRecord* Admit();
 
  private:
+  // The first that waits, if there is room.
+  [[nodiscard]] TaskRecord* LetIn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   [[nodiscard]] bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return limit_ == 0 || inside_ < limit_; }
 
   Mutex mu_;

@@ -42,13 +42,7 @@ void Worker::ThreadMain(void* memory) {
   worker.tls_ = &tls;
   worker.tid_.store(CurrentTid(), kRelaxed);
   if (worker.engine_.options.task_isolation != POOL_ISOLATION_NONE) worker.settings_.Save();
-  worker.frame_ = Frame{.engine = &worker.engine_,
-                        .worker = &worker,
-                        .record = nullptr,
-                        .outer = nullptr,
-                        .parent = nullptr,
-                        .value = 0,
-                        .epoch = ForkEpoch()};
+  worker.frame_ = MakeFrame(worker.engine_, &worker, nullptr, tls);
   tls.frame = &worker.frame_;
   tls.calm = &worker.calm_;
   worker.counted_ = true;
