@@ -7,13 +7,14 @@
 
 namespace workpool {
 
-Dispatcher::Dispatcher(const Options& options)
+Dispatcher::Dispatcher(const Options& options, const IdleSet& idle)
     : count_(options.queues),
       mask_(options.queues - 1),
       all_(options.queues + (options.lanes > 1 ? options.lanes : 0)),
       lane_limit_(options.lane_limit),
       limit_(options.queue_limit, all_, options.exact),
       lanes_(options.lanes, options.aging_ns),
+      idle_(idle),
       by_order_(options.strategy == POOL_STRATEGY_LIFO || options.strategy == POOL_STRATEGY_PRIORITY),
       ordered_(options.strategy == POOL_STRATEGY_LIFO ? OrderedQueue::Order::kNewestFirst
                                                       : OrderedQueue::Order::kPriority) {}
@@ -176,10 +177,10 @@ uint64_t Dispatcher::LaneDueNs(int32_t priority) const {
   return by_order_ || priority == 0 ? kNever : lanes_.DueNs(lanes_.IndexOf(priority));
 }
 
-bool Dispatcher::TakeHead(InjectionQueue& queue, Slot* out) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+bool Dispatcher::TakeHead(InjectionQueue& queue, Slot* out, bool to_run) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   if (queue.Size() == 0) return false;
   queue.Lock();
-  const uint32_t taken = queue.Take(out, 1);
+  const uint32_t taken = to_run && Paused() ? 0 : queue.Take(out, 1);
   const auto index = static_cast<uint32_t>(&queue - queues_);
   if (index >= count_ && queue.Size() == 0) lanes_.Emptied(index - count_);
   if (taken > 0) limit_.Left(queue, taken);
@@ -200,7 +201,7 @@ bool Dispatcher::TakeFromLanes(Slot* out, Ordinary ordinary, LaneTurn& turn, Tas
   if (!lanes_used()) return false;
   for (;;) {
     const uint32_t waits = WaitingLanes();
-    if (waits == 0) return false;
+    if (waits == 0 || Paused()) return false;
     const uint32_t normal = lanes_.normal();
     const bool normal_waits = ordinary == Ordinary::kHere || (ordinary == Ordinary::kPerhaps && NormalWaits());
     const uint64_t now_ns = NowNs();
@@ -209,7 +210,7 @@ bool Dispatcher::TakeFromLanes(Slot* out, Ordinary ordinary, LaneTurn& turn, Tas
     // What other workers have in their own queues goes before a lower lane, unless that is due.
     if (ordinary == Ordinary::kPerhaps && lane > normal && lanes_.DueNs(lane) > now_ns) return false;
     InjectionQueue& queue = queues_[count_ + lane];
-    if (!TakeHead(queue, out)) continue;
+    if (!TakeHead(queue, out, true)) continue;
     *place = {.priority = lanes_.PriorityOf(lane)};
     return true;
   }
@@ -255,7 +256,7 @@ uint32_t Dispatcher::Take(Slot* out, uint32_t max, uint32_t hint, uint32_t share
   if (by_order_) {
     if (ordered_.Size() == 0) return 0;
     ordered_.Lock();
-    const bool taken = ordered_.Take(out, place);
+    const bool taken = !Paused() && ordered_.Take(out, place);
     ordered_.Unlock();
     return taken ? 1 : 0;
   }
@@ -265,8 +266,8 @@ uint32_t Dispatcher::Take(Slot* out, uint32_t max, uint32_t hint, uint32_t share
     // A locked queue is being fed or emptied; who holds it looks after what is in it.
     if (!queue.TryLock()) continue;
     const uint64_t share = (queue.Size() + sharers - 1) / sharers;
-    const uint32_t taken =
-        queue.Take(out, static_cast<uint32_t>(std::min<uint64_t>(std::max<uint64_t>(share, 1), max)));
+    const uint32_t wanted = static_cast<uint32_t>(std::min<uint64_t>(std::max<uint64_t>(share, 1), max));
+    const uint32_t taken = Paused() ? 0 : queue.Take(out, wanted);
     if (taken > 0) limit_.Left(queue, taken);
     InjectionQueue::Block* surplus = queue.DetachSurplus();
     queue.Unlock();

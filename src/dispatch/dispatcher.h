@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "dispatch/lanes.h"
 #include "dispatch/queue_limit.h"
+#include "park/idle_set.h"
 #include "queue/injection_queue.h"
 #include "queue/ordered_queue.h"
 
@@ -30,7 +31,8 @@ class Dispatcher {
     bool exact = false;     // the limit is counted in one place: slower, and nothing takes the short way
     int32_t strategy = POOL_STRATEGY_STEALING;
   };
-  explicit Dispatcher(const Options& options);
+  // idle: while its census says paused, workers find nothing here.
+  Dispatcher(const Options& options, const IdleSet& idle);
   ~Dispatcher();
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
@@ -66,7 +68,8 @@ class Dispatcher {
   }
 
   // Moves a batch to out: a fair share among sharers of what one queue holds, at most max. place: for PutBack, where the
-  // order is strict.
+  // order is strict. Not while the pool is paused: what is submitted then is not taken even for a moment, so that limits
+  // are exact.
   [[nodiscard]] uint32_t Take(Slot* out, uint32_t max, uint32_t hint, uint32_t sharers, TaskPlace* place = nullptr);
   // What somebody who takes from the lanes knows of ordinary tasks.
   enum class Ordinary {
@@ -74,7 +77,7 @@ class Dispatcher {
     kPerhaps,  // others may have some
     kNone,     // it has just looked for them everywhere
   };
-  // A task of a lane other than 0, if one is to go before ordinary tasks.
+  // A task of a lane other than 0, if one is to go before ordinary tasks. Not while the pool is paused.
   [[nodiscard]] bool TakeFromLanes(Slot* out, Ordinary ordinary, LaneTurn& turn, TaskPlace* place);
   // Workers have to look at the lanes before their next task.
   [[nodiscard]] bool LanesPress() const;
@@ -127,8 +130,10 @@ class Dispatcher {
   [[nodiscard]] uint32_t WaitingLanes() const;
   [[nodiscard]] bool NormalWaits() const;
   uint32_t PurgeQueue(InjectionQueue& queue, bool (*drop)(Slot slot));
-  // Takes one from the head of a queue.
-  [[nodiscard]] bool TakeHead(InjectionQueue& queue, Slot* out);
+  // Takes one from the head of a queue. to_run: not while the pool is paused.
+  [[nodiscard]] bool TakeHead(InjectionQueue& queue, Slot* out, bool to_run = false);
+  // Asked with the lock of a queue held: who pushed after a pause has released it since, so the pause is seen.
+  [[nodiscard]] bool Paused() const { return idle_.Load().has(Census::kPaused); }
 
   const uint32_t count_;  // of queues for ordinary tasks, a power of two
   const uint32_t mask_;
@@ -137,6 +142,7 @@ class Dispatcher {
   InjectionQueue* queues_ = nullptr;
   QueueLimit limit_;
   Lanes lanes_;
+  const IdleSet& idle_;
   const bool by_order_;
   OrderedQueue ordered_;
   Atomic<bool> lanes_used_{false};

@@ -21,7 +21,7 @@ Engine::Engine(const EngineOptions& engine_options)
       exact_limit(engine_options.dispatch.exact),
       own_queues(engine_options.dispatch.strategy == POOL_STRATEGY_STEALING),
       idle(engine_options.workers_max),
-      dispatcher(engine_options.dispatch),
+      dispatcher(engine_options.dispatch, idle),
       workers(*this, engine_options.workers_limit, engine_options.workers_max,
               engine_options.workers_min),
       timers(*this),

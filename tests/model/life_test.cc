@@ -294,6 +294,29 @@ MODEL_TEST("a cancel of the task inside a key against the end of the one behind:
   jobs[2].CheckEnded(POOL_DONE);
 }
 
+MODEL_TEST("what is submitted after a pause is not taken even for a moment: its lane stays full", .preemptions = 2) {
+  pool_options_t options = Options(1);
+  options.lane_limit = 1;
+  const pool_t pool = Create(options);
+  Job first;
+  const pool_task_t ordinary = first.Task();
+  MODEL_CHECK(pool_submit_task(pool, &ordinary, nullptr) == POOL_OK);
+  MODEL_CHECK(pool_pause(pool) == POOL_OK);
+  Job jobs[2];
+  const auto submit = [&](Job& job) {
+    pool_task_t task = job.Task();
+    task.priority = 1;
+    return pool_submit_task(pool, &task, nullptr);
+  };
+  MODEL_CHECK(submit(jobs[0]) == POOL_OK);
+  MODEL_CHECK(submit(jobs[1]) == POOL_E_FULL);
+  MODEL_CHECK(pool_resume(pool) == POOL_OK);
+  CloseAndDestroy(pool);
+  first.CheckEnded(POOL_DONE);
+  jobs[0].CheckEnded(POOL_DONE);
+  MODEL_CHECK(jobs[1].drops == 0);
+}
+
 MODEL_TEST("B14: an urgent task wakes a worker that sleeps, and goes before an ordinary one that waits",
            .preemptions = 1) {
   const pool_t pool = Create(1);

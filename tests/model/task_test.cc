@@ -189,7 +189,8 @@ int32_t NoRun(void*, pool_ctx_t*) { return 0; }
 
 // Two submitters, one by the short way, and a taker: each task once, with what was written before.
 void PushAndTake(uint64_t limit, uint32_t queues) {
-  Dispatcher dispatcher({.queue_limit = limit, .queues = queues, .exact = limit <= kQueueLimitExactMax});
+  const IdleSet idle(1);
+  Dispatcher dispatcher({.queue_limit = limit, .queues = queues, .exact = limit <= kQueueLimitExactMax}, idle);
   MODEL_CHECK(dispatcher.Allocate());
   Plain<int> payload[2];
   int accepted = 0;
@@ -233,7 +234,8 @@ MODEL_TEST("a task queued in one of two queues is taken once, whole", .preemptio
 MODEL_TEST("a limit of one admits one task at a time", .preemptions = 2) { PushAndTake(1, 1); }
 
 MODEL_TEST("a queue's counts never show more taken than pushed", .preemptions = 2) {
-  Dispatcher dispatcher({});
+  const IdleSet idle(1);
+  Dispatcher dispatcher({}, idle);
   MODEL_CHECK(dispatcher.Allocate());
   Atomic<int> started{0};
   Thread worker([&] {

@@ -13,9 +13,11 @@ namespace {
 constexpr uint32_t kQueues = 4;
 constexpr uint64_t kCreditLimit = 5000;  // above what is exact
 
+const IdleSet kNeverPaused(1);
+
 std::unique_ptr<Dispatcher> Make(uint64_t queue_limit, uint32_t queues = kQueues) {
   auto dispatcher = std::make_unique<Dispatcher>(Dispatcher::Options{
-      .queue_limit = queue_limit, .queues = queues, .exact = queue_limit <= kQueueLimitExactMax});
+      .queue_limit = queue_limit, .queues = queues, .exact = queue_limit <= kQueueLimitExactMax}, kNeverPaused);
   REQUIRE(dispatcher->Allocate());
   return dispatcher;
 }
@@ -117,7 +119,8 @@ TEST_CASE("unused credits of queues and lanes leave half of the limit in the sto
   for (uint32_t lanes = 1; lanes <= Lanes::kMax; ++lanes) {
     INFO(lanes << " lanes");
     Dispatcher dispatcher(
-        {.queue_limit = kCreditLimit * 100, .queues = kQueues, .lanes = lanes, .aging_ns = kNever, .exact = false});
+        {.queue_limit = kCreditLimit * 100, .queues = kQueues, .lanes = lanes, .aging_ns = kNever, .exact = false},
+        kNeverPaused);
     REQUIRE(dispatcher.Allocate());
     const Lanes order(lanes, kNever);
     uint64_t id = 0;
