@@ -35,7 +35,7 @@ def parse_arguments():
     parser.add_argument("--retries", type=int, default=2, help="how often a disturbed sample is taken again")
     parser.add_argument("--keep-noisy", action="store_true",
                         help="keep disturbed samples: to try the programs on a busy machine, not to publish")
-    parser.add_argument("--time-limit", type=float, default=900, metavar="S",
+    parser.add_argument("--time-limit", type=float, default=1200, metavar="S",
                         help="no further repetition begins after this")
     return parser.parse_args()
 
@@ -52,8 +52,8 @@ def find_subjects(build, wanted):
         if not os.path.exists(path):
             say(f"bench_{subject} is not built, its columns stay empty")
         elif not wanted or subject in wanted:
-            about = ["physical limits", "", ""]
-            if subject != "physical":
+            about = [subject, "", ""]
+            if subject not in cells.NO_POOLS:
                 about = subprocess.run([path, "version"], capture_output=True, text=True, check=True,
                                        timeout=sample.LIMIT_S).stdout.strip().split("|")
             found[subject] = dict(zip(("name", "version", "compiler"), about))

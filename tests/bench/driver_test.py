@@ -1,5 +1,6 @@
 """The driver's own arithmetic: run it with python3 driver_test.py."""
 import os
+import re
 import tempfile
 import types
 import unittest
@@ -64,6 +65,76 @@ class Figures(unittest.TestCase):
         self.assertIsNone(gate(2.0))
         self.assertIs(gate(20.5), True)
         self.assertIs(gate(28.0), False)
+
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Features(unittest.TestCase):
+    GATED = {"should_stop": {"plain_ns": 1.2, "stoppable_ns": 1.9},
+             "priority_queued_few": {"workpool_ns": 99.0, "mutex_ns": 100.0},
+             "timers": {"pending_bytes": 96.0, "late_p99_us": 9000.0}}
+
+    def gates(self, counts=(166, 124), **changes):
+        """Whether the gates of the features hold, by the first word of their rows."""
+        made = {cell: {"features": [{**figures, **changes.get(cell, {})}]} for cell, figures in self.GATED.items()}
+        counted = {key: {"workpool": {"instructions": value}}
+                   for key, value in zip(("instructions_submit", "instructions_tree"), counts)}
+        rows = targets.rows(results.Results(made, counted), {"workpool": "workpool", "features": "features"})
+        words = ("everything", "`pool_ctx_should_stop`,", "strict", "1,000,000")
+        found = {row.name.split()[0]: targets.met(row.gate) for row in rows if row.name.split()[0] in words}
+        self.assertEqual(set(found), set(words))
+        return [found[word] for word in words]
+
+    def test_the_gates_hold_at_their_limits(self):
+        self.assertEqual(self.gates((176, 134), should_stop={"stoppable_ns": 2.0}, timers={"pending_bytes": 100.0},
+                                    priority_queued_few={"workpool_ns": 100.0}), [True] * 4)
+
+    def test_each_gate_fails_alone_beyond_its_limit(self):
+        self.assertEqual(self.gates((177, 124)), [False, True, True, True])
+        self.assertEqual(self.gates((166, 135)), [False, True, True, True])
+        self.assertEqual(self.gates(should_stop={"plain_ns": 2.1}), [True, False, True, True])
+        self.assertEqual(self.gates(should_stop={"stoppable_ns": 2.1}), [True, False, True, True])
+        self.assertEqual(self.gates(priority_queued_few={"workpool_ns": 101.0}), [True, True, False, True])
+        self.assertEqual(self.gates(timers={"pending_bytes": 101.0}), [True, True, True, False])
+
+    def test_a_gate_of_two_figures_needs_both(self):
+        self.assertEqual(self.gates(should_stop={"plain_ns": None}), [True, None, True, True])
+        self.assertEqual(self.gates((166,)), [None, True, True, True])
+
+    def test_the_two_priority_pools_are_compared_within_a_repetition(self):
+        made = {"priority_queued_few": {"features": [{"workpool_ns": 90.0, "mutex_ns": 100.0}, None,
+                                                     {"workpool_ns": 180.0, "mutex_ns": 200.0},
+                                                     {"workpool_ns": 110.0, "mutex_ns": 100.0}]}}
+        row = next(r for r in targets.rows(results.Results(made, {}), {}) if r.name.startswith("strict"))
+        self.assertEqual(row.ratio, results.Spread(0.9, 0.9, 1.1, 3))
+
+    def test_before_after_and_difference_of_the_instructions_are_printed(self):
+        counts = {"instructions_submit": {"workpool": {"instructions": 169.4}}}
+        lines = report.added_table(results.Results({}, counts)).splitlines()
+        self.assertIn("(0.1.0)", lines[0])
+        self.assertEqual(lines[2:], ["| submit | 166 | 169 | +3 |", "| child | 124 | – | – |"])
+
+    def test_the_lines_of_a_process_become_a_row_of_the_table(self):
+        words = ["printf", "without_bytes 17.49\\nwith_bytes 463\\nwithout_ns 50\\nwith_ns 150.4\\nwith_ratio 3.01\\n"]
+        refused = {"without_ns": 20.0, "with_ns": 300.0, "with_ratio": 15.0}
+        made = {"feature_done": {"features": [sample.finish(sample.start(words))]},
+                "feature_rate_refused": {"features": [refused, None]}, "feature_group": {"features": [None]}}
+        text = "\n\n".join(report.features_tables(results.Results(made, {})))
+        self.assertIn("| done callback | 50.0 | 150 | 3.01 (3.01 … 3.01) | 17.5 | 463 |", text)
+        self.assertIn("submits are refused | 20.0 | 300 | 15.0 (15.0 … 15.0) | – | – |", text)
+        self.assertIn("| group | – | – | – | – | – |", text)
+        self.assertEqual(report.features_tables(results.Results({}, {})), [])
+
+    def test_every_feature_that_is_measured_has_a_name_and_the_reverse(self):
+        with open(os.path.join(HERE, "features", "catalogue.h"), encoding="utf-8") as catalogue:
+            keys = re.findall(r'^      \{"(\w+)"', catalogue.read(), re.M)
+        self.assertEqual(sorted(keys), sorted(cells.FEATURES))
+        self.assertGreater(len(keys), 30)
+
+    def test_the_program_of_the_features_is_no_pool_in_the_tables(self):
+        made = results.Results({"bulk": {"workpool": [{"ns_per_task": 1.0}]}}, {})
+        self.assertNotIn("features", report.figures_table(made, {"workpool": "workpool", "features": "features"}))
 
 
 class Session(unittest.TestCase):

@@ -2,7 +2,9 @@
 import typing
 
 # The order of the columns in the tables. The first is what the others are compared with.
-SUBJECTS = ["workpool", "tbb", "mutex", "asio", "glib", "eigen", "uv", "gomp", "futex", "physical"]
+SUBJECTS = ["workpool", "tbb", "mutex", "asio", "glib", "eigen", "uv", "gomp", "futex", "physical", "features"]
+# No pools: they stand in no table of pools.
+NO_POOLS = {"physical", "features"}
 
 # What a reader must know of a subject to compare its figures.
 NOTES = {
@@ -45,6 +47,56 @@ def submit_key(producers, workers):
 
 SUBMIT_KEYS = [submit_key(p, w) for p in PRODUCERS for w in WORKERS]
 
+# Features of which the cost is measured, by the key that bench_features knows, and how the table calls them. Those that
+# tell CPU time make tasks wait for a time.
+FEATURES = {
+    "submit_task": "`pool_submit_task`, no field set; without: `pool_submit`",
+    "done": "done callback",
+    "ticket": "ticket, released at once",
+    "group": "group",
+    "token": "token",
+    "cq": "completion queue",
+    "lane_high": "priority, high lane",
+    "lane_low": "priority, low lane",
+    "keys_different": "key, all different",
+    "keys_same": "key, all the same",
+    "class_concurrency": "class with a concurrency limit, not reached",
+    "class_rate": "class with a rate limit, not reached",
+    "class_rate_reached": "class with a rate limit, reached; CPU time",
+    "cost": "cost in bytes",
+    "queue_timeout": "queue timeout, not reached",
+    "run_timeout": "run timeout, not reached",
+    "retries_allowed": "retries allowed, none used",
+    "retry": "one retry, after 1 ns; CPU time of both runs",
+    "delay": "delay of 1 ms; CPU time",
+    "period": "period of 1 ms, 10 runs; CPU time of a run",
+    "dead_letter": "dead letter of a task that failed; without: failed as well",
+    "limit_exact": "pool: exact queue limit, submits block",
+    "drop_oldest": "pool: full, each submit sheds the oldest",
+    "drop_lowest": "pool: full, each submit sheds the lowest; without: strict priority, unlimited",
+    "fifo": "pool: strategy fifo",
+    "lifo": "pool: strategy lifo",
+    "priority": "pool: strategy priority",
+    "rate": "pool: rate limit, not reached",
+    "rate_reached": "pool: rate limit, reached, tasks wait; CPU time",
+    "rate_refused": "pool: rate limit, reached, submits are refused",
+    "codel": "pool: CoDel, not shedding",
+    "codel_sheds": "pool: CoDel, shedding",
+    "watermarks": "pool: watermarks",
+    "stuck": "pool: watched for stuck tasks",
+    "isolation_fp": "pool: floating point put back after each task",
+    "isolation_full": "pool: thread state put back after each task",
+}
+
+# What plain tasks took before there were features: in this release, by the keys of COUNTED (gcc 12 on x86-64).
+BEFORE_FEATURES = {"version": "0.1.0", "instructions_submit": 166, "instructions_tree": 124}
+ADDED_MAX = 10
+
+
+def feature_key(feature):
+    return f"feature_{feature}"
+
+
 CELLS = [
     Cell("physical", "", {}, ("physical",), rounds=False),
     *(Cell(submit_key(p, w), "submit", {"producers": p, "workers": w}, OUTSIDE) for p in PRODUCERS for w in WORKERS),
@@ -66,6 +118,13 @@ CELLS = [
     Cell("life_w2", "life", {"workers": 2}, RENEWABLE),
     Cell("life_w64", "life", {"workers": 64}, RENEWABLE),
     Cell("waiting", "waiting", {}, OUTSIDE),
+    Cell("should_stop", "should_stop", {}, ("features",)),
+    *(Cell(feature_key(feature), feature, {}, ("features",)) for feature in FEATURES),
+    Cell("priority_queued_few", "priority_queued", {"levels": 3}, ("features",)),
+    Cell("priority_queued_all", "priority_queued", {"levels": 2**24}, ("features",)),
+    Cell("priority_flowing_few", "priority_flowing", {"levels": 3}, ("features",)),
+    Cell("priority_flowing_all", "priority_flowing", {"levels": 2**24}, ("features",)),
+    Cell("timers", "timers", {}, ("features",), rounds=False),
     Cell("idle", "idle", {}, OUTSIDE, rounds=False, together=True),
 ]
 

@@ -57,6 +57,14 @@ FIGURES = [
     ("64 waiting, warm", "waiting", "warm_ms", "ms"),
 ]
 
+PRIORITIES = [
+    ("1,000,000 queued, then run by 1 worker; 3 priorities", "priority_queued_few"),
+    ("the same, all different", "priority_queued_all"),
+    ("2 producers and 2 workers at once; 3 priorities", "priority_flowing_few"),
+    ("the same, all different", "priority_flowing_all"),
+]
+TIMERS = ("submit_ns", "pending_bytes", "late_p50_us", "late_p99_us", "late_p999_us")
+
 
 def table(head, rows):
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -120,7 +128,7 @@ def count_table(results, names):
 
 
 def figures_table(results, names):
-    shown = [s for s in cells.SUBJECTS if s in names and s not in ("futex", "physical")]
+    shown = [s for s in cells.SUBJECTS if s in names and s != "futex" and s not in cells.NO_POOLS]
     body = [[f"{what}{', ' + unit if unit else ''}", *(show(results.value(cell, s, metric)) for s in shown)]
             for what, cell, metric, unit in FIGURES if cell in results.samples]
     return table(["median", *(names[s] for s in shown)], body)
@@ -133,6 +141,51 @@ def physical_table(results):
         metrics = (metrics,) if isinstance(metrics, str) else metrics
         body.append([what, " / ".join(show(results.value(cell, subject, m)) for m in metrics) + " " + unit])
     return table(["step", "median"], body)
+
+
+FEATURES_TEXT = """One worker. Nanoseconds from the first submit until the pool is idle, a task; where tasks wait for a
+time, CPU time of all threads. "Without" is another pool of the same process, measured in turn, that differs in
+nothing but the feature. Bytes are those of a task that waits, queues included."""
+
+
+def features_tables(results):
+    def value(cell, metric):
+        return results.value(cell, "features", metric)
+
+    body = [[text, *(show(value(cells.feature_key(key), metric)) for metric in ("without_ns", "with_ns")),
+             show_range(value(cells.feature_key(key), "with_ratio")),
+             *(show(value(cells.feature_key(key), metric)) for metric in ("without_bytes", "with_bytes"))]
+            for key, text in cells.FEATURES.items() if cells.feature_key(key) in results.samples]
+    parts = []
+    if body:
+        parts += [FEATURES_TEXT, table(["feature", "ns without", "ns with", "with / without (min … max)",
+                                        "bytes without", "bytes with"], body)]
+    body = [[what, show(value(cell, "workpool_ns")), show(value(cell, "mutex_ns")),
+             show_range(results.ratio(cell, "features", "workpool_ns", "features", "mutex_ns"))]
+            for what, cell in PRIORITIES if cell in results.samples]
+    if body:
+        parts.append(table(["strict priority, ns a task", "workpool", "mutex + std::priority_queue",
+                            "ratio (min … max)"], body))
+    if "timers" in results.samples:
+        parts.append(table(["delayed tasks, due within one second", "submit ns", "bytes each", "late p50 µs",
+                            "p99 µs", "p99.9 µs"],
+                           [["1,000,000 pending", *(show(value("timers", metric)) for metric in TIMERS)]]))
+    if "should_stop" in results.samples:
+        parts.append(table(["`pool_ctx_should_stop`, ns a call", "a plain task",
+                            "one under a token, a group and a timeout"],
+                           [["nobody asked", *(show(value("should_stop", m)) for m in ("plain_ns", "stoppable_ns"))]]))
+    return parts
+
+
+def added_table(results):
+    """What the features that are not used add to the fast path."""
+    body, before = [], cells.BEFORE_FEATURES
+    for key, what in (("instructions_submit", "submit"), ("instructions_tree", "child")):
+        now = results.count(key, "workpool")
+        body.append([what, str(before[key]), "–" if now is None else f"{now:.0f}",
+                     "–" if now is None else f"{round(now) - before[key]:+d}"])
+    return table(["a task that uses no feature, instructions", f"before the features ({before['version']})", "now",
+                  "difference"], body)
 
 
 def machine():
@@ -177,8 +230,12 @@ def render(run, results):
     if any(key in results.samples for key in cells.SUBMIT_KEYS):
         parts += ["## Submit from outside", submit_tables(results, names)]
     if results.counts:
-        parts += ["## Instructions", count_table(results, names)]
-    parts += ["## All figures", figures_table(results, names)]
+        parts += ["## Instructions", count_table(results, names), added_table(results)]
+    features = features_tables(results)
+    if features:
+        parts += ["## Features", *features]
+    if any(cell in results.samples for _, cell, _, _ in FIGURES):
+        parts += ["## All figures", figures_table(results, names)]
     if "physical" in results.samples:
         parts += ["## What the machine takes for the steps", physical_table(results)]
     parts += ["## Subjects", subjects]

@@ -179,10 +179,45 @@ class Table:
             theirs = self.results.count(key, "tbb")
             self.rows.append(Row(name, number(value), f"{self.name('tbb')} {number(theirs)}", None,
                                  [Condition(f"≤ {gate}", value, gate)], [Condition(f"≤ {goal}", value, goal)]))
+        self.added_row()
+
+    def added_row(self):
+        """What features that are not used add to the fast path."""
+        before, measured, gate, goal = cells.BEFORE_FEATURES, [], [], []
+        for key, what in (("instructions_submit", "submit"), ("instructions_tree", "child")):
+            now = self.results.count(key, OURS)
+            added = None if now is None else round(now) - before[key]
+            measured.append("–" if added is None else f"{what} {before[key]} → {now:.0f}, {added:+d}")
+            gate.append(Condition(f"{what} ≤ +{cells.ADDED_MAX}", added, cells.ADDED_MAX))
+            goal.append(Condition(f"{what} ≤ +0", added, 0))
+        self.rows.append(Row("everything compiled in, nothing used: instructions", "; ".join(measured),
+                             f"{before['version']}, before the features", None, gate, goal))
+
+    def feature_rows(self):
+        results, subject = self.results, "features"
+
+        def value(cell, metric):
+            return middle(results.value(cell, subject, metric))
+
+        def to_mutex(cell):
+            return results.ratio(cell, subject, "workpool_ns", subject, "mutex_ns")
+
+        asked = [value("should_stop", metric) for metric in ("plain_ns", "stoppable_ns")]
+        stop = None if None in asked else max(asked)
+        self.rows.append(Row("`pool_ctx_should_stop`, nobody asked", number(stop, "ns"), "–", None,
+                             [Condition("≤ 2 ns", stop, 2.0)], [Condition("≤ 1.5 ns", stop, 1.5)]))
+        few, flowing = to_mutex("priority_queued_few"), to_mutex("priority_flowing_few")
         self.rows.append(Row(
-            "everything compiled in, nothing used", f"{number(submit)} and {number(tree)} instructions", "–", None,
-            [Condition("≤ 180 and", submit, 180), Condition("≤ 130", tree, 130)],
-            [Condition("0 added by a feature that is not used (compare with the release before)", None, None)]))
+            "strict priority, 1,000,000 queued, 3 priorities",
+            number(value("priority_queued_few", "workpool_ns"), "ns"),
+            f"mutex + std::priority_queue {number(value('priority_queued_few', 'mutex_ns'), 'ns')}", few,
+            [Condition("≤ 1 ×", middle(few), 1.0)],
+            [Condition("≤ 1 × also all different", middle(to_mutex("priority_queued_all")), 1.0),
+             Condition("and with 2 producers and 2 workers", middle(flowing), 1.0)]))
+        each, late = value("timers", "pending_bytes"), value("timers", "late_p99_us")
+        self.rows.append(Row("1,000,000 delayed tasks pending", number(each, "bytes") + (" each" if each else ""),
+                             "–", None, [Condition("≤ 100 bytes", each, 100)],
+                             [Condition("start ≤ 10 ms late, p99", late, 10_000)]))
 
 
 def rows(results, subjects):
@@ -209,4 +244,5 @@ def rows(results, subjects):
     table.by_value("64 waiting tasks all running, cold", "waiting", "cold_ms", "ms", 3.0, 2.5, "tbb")
     table.by_value("64 waiting tasks all running, warm", "waiting", "warm_ms", "ms", 0.8, 0.57, "tbb")
     table.instruction_rows()
+    table.feature_rows()
     return table.rows

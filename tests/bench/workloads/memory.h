@@ -3,28 +3,15 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 
 #include "bench/harness/arguments.h"
 #include "bench/harness/gate.h"
+#include "bench/harness/resident.h"
 #include "bench/harness/rounds.h"
 #include "bench/harness/tally.h"
 #include "bench/peers/subject.h"
 
 namespace bench {
-
-// smaps_rollup counts exactly; statm may lag behind by some pages a thread.
-inline uint64_t ResidentBytes() {
-  FILE* file = std::fopen("/proc/self/smaps_rollup", "r");
-  Require(file != nullptr, "/proc/self/smaps_rollup");
-  char line[256];
-  unsigned long long kib = 0;
-  while (std::fgets(line, sizeof line, file) != nullptr &&
-         std::sscanf(line, "Rss: %llu kB", &kib) != 1) {
-  }
-  std::fclose(file);
-  return kib * 1024;
-}
 
 // With an argument it blocks the worker until the gate opens; without, it is one of the many.
 struct MemoryTask {
