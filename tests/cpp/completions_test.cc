@@ -158,3 +158,17 @@ TEST_CASE("wait_any tells which ticket is over, wait_all waits for each", "[comp
   CHECK(workpool::wait_all(std::vector<workpool::ticket<int>>{}));
   CheckSettled(pool);
 }
+
+TEST_CASE("a queue that was moved from is refused with INVALID, not taken for none",
+          "[completions]") {
+  Lives lives;
+  workpool::pool pool(Workers(1, 1));
+  workpool::completion_queue queue(1);
+  const workpool::completion_queue moved(std::move(queue));
+  const workpool::task_options o = To(queue);  // NOLINT: what a moved-from queue does
+  CHECK_THROWS_WITH(pool.post(o, [life = Life(lives)] {}), Catch::Contains("completions"));
+  CHECK(CodeOf([&] { pool.post(o, [] {}); }) == POOL_E_INVALID);
+  CHECK(lives.live == 0);
+  CheckSettled(pool);
+  CHECK(pool.stats().submitted == 0);
+}

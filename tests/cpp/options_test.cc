@@ -227,6 +227,7 @@ TEST_CASE("options by name: a preset, fields over it, names over both; set and g
   workpool::options o;
   o.preset = "io";
   o.workers_max = 3;
+  o.queue_limit = 55;
   o.by_name = {{"aging_ms", "20"}, {"queue_limit", "77"}};
   workpool::pool pool(o);
   CHECK(pool.participants() == 4);

@@ -1,9 +1,8 @@
-// Tasks that fail: retries, their filter and budget, codes of one's own, dead letters.
+// Tasks that fail: retries, their filter and budget, codes of one's own.
 #include <pthread.h>
 
 #include <catch2/catch.hpp>
 #include <memory>
-#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -278,56 +277,42 @@ TEST_CASE("on_exception terminate leaves retries and the futures of tasks with o
   CHECK(runs == 3);
 }
 
-TEST_CASE("dead_letter is told once of each task that failed for good, before its future",
+TEST_CASE("a ticket's result has the text of a retry and of an own code, before and after get",
           "[retry]") {
-  std::mutex mu;
-  std::vector<workpool::result> letters;
-  workpool::options o = Workers(2, 2);
-  o.dead_letter = [&](const workpool::result& r) {
-    const std::lock_guard<std::mutex> lock(mu);
-    letters.push_back(r);
-    throw std::runtime_error("lost");
-  };
-  workpool::pool pool(o);
-  auto dead = pool.submit(Retries(1, workpool::retry_on::failure), [](workpool::task_context& ctx) {
-    ctx.set_value(42);
-    throw std::runtime_error("attempt " + std::to_string(ctx.attempt()));
+  workpool::pool pool(Workers(1, 1));
+  auto again = pool.submit_ticket(Retries(1), [](workpool::task_context& ctx) {
+    throw workpool::retry("busy " + std::to_string(ctx.attempt()));
   });
-  CHECK_THROWS_WITH(dead.get(), "attempt 2");
-  {
-    const std::lock_guard<std::mutex> lock(mu);
-    REQUIRE(letters.size() == 1);
-    CHECK(letters[0].outcome == POOL_FAILED);
-    CHECK(letters[0].code == POOL_E_EXCEPTION);
-    CHECK(letters[0].attempts == 2);
-    CHECK(letters[0].value == 42);
-    CHECK(std::string(letters[0].text) == "attempt 2");
-  }
-  pool.submit({}, [] {}).get();
-  workpool::pool moved(std::move(pool));
-  CHECK_THROWS_AS(moved.submit({}, [] { throw 1; }).get(), int);
-  CheckSettled(moved);
-  CHECK(letters.size() == 2);
+  CHECK(std::string(again.result().text) == "busy 2");
+  CHECK_THROWS_AS(again.get(), workpool::retry);
+  const workpool::ticket<void> moved(std::move(again));
+  CHECK(std::string(moved.result().text) == "busy 2");
+  auto own = pool.submit_ticket({}, [] { throw workpool::error(-1500, std::string(300, 'x')); });
+  CHECK(std::string(own.result().text) == std::string(255, 'x'));
+  CheckSettled(pool);
+
+  // Nothing passes to a pool that would terminate, and the text is there all the same.
+  workpool::options o = Workers(1, 1);
+  o.when_thrown = workpool::on_exception::terminate;
+  workpool::pool strict(o);
+  auto other = strict.submit_ticket({}, [] { throw std::runtime_error("other"); });
+  CHECK(std::string(other.result().text) == "other");
+  CheckSettled(strict);
 }
 
-TEST_CASE("dead_letter outlives a pool that was given up", "[retry]") {
-  auto told = std::make_shared<std::atomic<int>>(0);
-  std::future<void> running;
-  Gate gate;
-  {
-    workpool::options o = Workers(1, 1);
-    o.dead_letter = [told](const workpool::result&) { ++*told; };
-    workpool::pool pool(o);
-    Gate started;
-    running = pool.submit({}, [&] {
-      started.Open();
-      gate.Pass();
-      throw 1;
+TEST_CASE("a result has no text of an attempt that was not the last", "[retry]") {
+  workpool::pool pool(Workers(1, 1));
+  const auto ended_by = [&](auto last) {
+    auto t = pool.submit_ticket(Retries(1), [last](workpool::task_context& ctx) {
+      if (ctx.attempt() == 1) throw workpool::retry("first");
+      last();
     });
-    started.Pass();
-    pool.release();
-  }
-  gate.Open();
-  CHECK_THROWS_AS(running.get(), int);
-  CHECK(*told == 1);
+    t.wait();
+    CHECK(t.result().attempts == 2);
+    return std::string(t.result().text);
+  };
+  CHECK(ended_by([] {}) == "");
+  CHECK(ended_by([] { throw 5; }) == "an exception that is no std::exception");
+  CHECK(ended_by([] { pthread_exit(nullptr); }) == "");
+  CheckSettled(pool);
 }

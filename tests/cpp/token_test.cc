@@ -138,3 +138,29 @@ TEST_CASE("destroying a token cancels nothing; a moved-from one is empty", "[tok
   CHECK(kept.get() == 4);
   CheckSettled(pool);
 }
+
+TEST_CASE("a token that was moved from is refused with INVALID, not taken for none", "[token]") {
+  Lives lives;
+  workpool::pool pool(Workers(1, 1));
+  workpool::cancel_token token;
+  const workpool::cancel_token moved(std::move(token));
+  const workpool::task_options o = Under(token);  // NOLINT: what a moved-from token does
+  CHECK_THROWS_WITH(pool.post(o, [life = Life(lives)] {}), Catch::Contains("token"));
+  CHECK(CodeOf([&] { pool.post(o, [] {}); }) == POOL_E_INVALID);
+  CHECK(CodeOf([&] { static_cast<void>(pool.submit(o, [] {})); }) == POOL_E_INVALID);
+  CHECK(CodeOf([&] { static_cast<void>(pool.submit_ticket(o, [] {})); }) == POOL_E_INVALID);
+  workpool::group group(pool);
+  CHECK(CodeOf([&] { group.run(o, [] {}); }) == POOL_E_INVALID);
+  const std::vector<int> items{1, 2};
+  CHECK(CodeOf([&] {
+          static_cast<void>(pool.post_batch(o, items, [life = Life(lives)](int) {}));
+        }) == POOL_E_INVALID);
+  CHECK(CodeOf([&] { static_cast<void>(pool.submit_batch(o, items, [](int) {})); }) ==
+        POOL_E_INVALID);
+  CHECK(CodeOf([&] { static_cast<void>(token.child()); }) == POOL_E_INVALID);
+  CHECK(lives.live == 0);
+  CHECK_FALSE(moved.cancelled());
+  group.wait();
+  CheckSettled(pool);
+  CHECK(pool.stats().submitted == 0);
+}

@@ -1,4 +1,5 @@
-"""Form: no file of the library is too long to hold in the head, and a header says what it is."""
+"""Form: no file of the library is too long to hold in the head (the C header is one document, and
+long), and a header says what it is."""
 import re
 
 import house
@@ -9,7 +10,7 @@ LINES_MAX = 400
 def check(tree):
     complaints = []
     for path, text in tree.matching(r"(src|capi|include|bindings)/" + house.SOURCE).items():
-        if path.startswith(("src/", "capi/")) and text.count("\n") > LINES_MAX:
+        if not path.startswith("include/") and text.count("\n") > LINES_MAX:
             complaints.append(f"{path}: {text.count(chr(10))} lines, more than {LINES_MAX}")
         if not path.endswith((".h", ".hpp")):
             continue
@@ -34,6 +35,7 @@ RIGHT = {
 WRONG = [
     ("lines", {"src/base/a.cc": "int a;\n" * (LINES_MAX + 1)}),
     ("lines", {"capi/a.cc": "int a;\n" * (LINES_MAX + 1)}),
+    ("lines", {"bindings/cpp/workpool/a.hpp": "// A.\n" * (LINES_MAX + 1)}),
     ("begin with a comment", {"src/base/a.h": "#pragma once\n// late\n"}),
     ("included twice", {"src/base/a.h": "// A.\nint a;\n"}),
     ("included twice", {"include/workpool/workpool.h": "/* C. */\n#pragma once\nint a;\n"}),

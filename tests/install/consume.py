@@ -29,7 +29,7 @@ def files(args):
     """A file that nobody knows of, or one that is missing, is a mistake in the install rules."""
     library = f"{args.libdir}/"
     allowed = [
-        r"include/workpool/workpool\.(h|hpp)",
+        r"include/workpool/(workpool\.h|(detail/)?[a-z_]+\.hpp)",
         library + r"libworkpool\.so(\.\d+\.\d+){0,2}(\.\d+)?",
         library + r"pkgconfig/workpool\.pc",
         library + r"cmake/workpool/workpool-[\w-]+\.cmake",
