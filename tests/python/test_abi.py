@@ -30,11 +30,13 @@ STRUCTS = {
     "pool_group_options_t": _abi.GroupOptions, "pool_fork_t": _abi.Fork, "pool_stats_t": _abi.Stats,
     "pool_running_t": _abi.Running, "pool_class_options_t": _abi.ClassOptions,
     "pool_completion_t": _abi.Completion, "pool_option_t": _abi.Option,
+    "pool_attempt_t": _abi.Attempt, "pool_dead_letter_t": _abi.DeadLetter,
 }
 CALLBACKS = {
     "pool_run_fn": _abi.RUN_FN, "pool_done_fn": _abi.DONE_FN, "pool_range_fn": _abi.RANGE_FN,
     "pool_hook_fn": _abi.HOOK_FN, "pool_drop_fn": _abi.DROP_FN,
     "pool_watermark_fn": _abi.WATERMARK_FN, "pool_stuck_fn": _abi.STUCK_FN,
+    "pool_log_fn": _abi.LOG_FN,
 }
 
 
@@ -45,6 +47,8 @@ def ctype(words):
         return ctypes.c_void_p  # passed as an address
     if kind in SCALARS:
         return SCALARS[kind]
+    if kind in STRUCTS:
+        return STRUCTS[kind]
     base = kind.rstrip("*")
     assert kind == base + "*", words
     return ctypes.POINTER(STRUCTS.get(base) or SCALARS[base])
@@ -177,7 +181,12 @@ class Types(unittest.TestCase):
                        "    rules = workpool.Rules(priority=1, retry=workpool.Retry(3))\n"
                        "    reveal_type(executor.submit_task(rules, len, [7]).result())\n"
                        "    executor.submit_task(rules, len, 5)\n"
-                       "    workpool.Rules(priority='high')\n")
+                       "    workpool.Rules(priority='high')\n"
+                       "    with workpool.Group(executor) as group:\n"
+                       "        reveal_type(group.submit(len, [7]).result())\n"
+                       "        group.submit(len, 5)\n"
+                       "    done, rest = workpool.wait_any({future})\n"
+                       "    reveal_type(done.pop().result())\n")
             file.flush()
             ended = self.mypy(file.name)
         for line, text in ((4, 'Revealed type is "builtins.int"'),
@@ -186,9 +195,12 @@ class Types(unittest.TestCase):
                            (7, 'error: Argument 2 to "submit"'),
                            (9, 'Revealed type is "builtins.int"'),
                            (10, 'error: Argument 3 to "submit_task"'),
-                           (11, 'error: Argument "priority" to "Rules"')):
+                           (11, 'error: Argument "priority" to "Rules"'),
+                           (13, 'Revealed type is "builtins.int"'),
+                           (14, 'error: Argument 2 to "submit"'),
+                           (16, 'Revealed type is "builtins.int"')):
             self.assertRegex(ended.stdout, rf":{line}: .*{re.escape(text)}")
-        self.assertIn("Found 3 errors", ended.stdout)
+        self.assertIn("Found 4 errors", ended.stdout)
 
 
 class Readme(unittest.TestCase):

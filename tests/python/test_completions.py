@@ -270,13 +270,39 @@ class Ends(unittest.TestCase):
             self.assertTrue(eventually(lambda: gc.collect() is not None and gone() is None))
 
     def test_released(self):
-        """a queue that was given back is refused, not taken for none"""
+        """a queue that was closed says so to who reads it, submits to it or wants its descriptor"""
         queue = CompletionQueue()
+        before = Rules(completions=queue)
         queue.close()
+        ran = []
         with settled(workpool.Pool(workers_max=1)) as pool:
-            with self.assertRaises(workpool.WorkpoolError) as caught:
-                pool.submit_task(Rules(completions=queue), int)
-            self.assertEqual(caught.exception.code, _abi.E_BADHANDLE)
+            for call in (lambda: pool.submit_task(before, ran.append, 1),
+                         lambda: pool.submit_task(Rules(completions=queue), ran.append, 2),
+                         lambda: pool.submit_native(native.task_square, 3, before), queue.poll,
+                         lambda: queue.poll(timeout=0), queue.fileno):
+                with self.assertRaises(workpool.ClosedError) as caught:
+                    call()
+                self.assertEqual(caught.exception.code, _abi.E_CLOSED)
+            queue.detach()
+            self.assertEqual((list(queue), len(queue)), ([], 0))
+        self.assertEqual(ran, [])
+
+    def test_closed_under_a_reader(self):
+        """a reader that waits while the queue is closed gets ClosedError, whatever it was doing"""
+        caught = []
+
+        def read(queue):
+            try:
+                queue.poll(timeout=BOUND_S)
+            except workpool.WorkpoolError as error:
+                caught.append(type(error))
+        for _ in range(50):
+            queue = CompletionQueue()
+            reader = threading.Thread(target=read, args=(queue,))
+            reader.start()
+            queue.close()
+            reader.join(BOUND_S)
+        self.assertEqual(caught, [workpool.ClosedError] * 50)
 
     def test_capacity(self):
         """a capacity out of range is refused"""

@@ -10,8 +10,8 @@ import time
 import unittest
 
 import workpool
-from helper import BOUND_S, Gate, eventually, names, run_program, settled
-from workpool import Outcome, Rate, Rules, TryAgain, _abi, _options, task
+from helper import BOUND_S, Gate, eventually, names, run_program, settled, thread_count
+from workpool import Outcome, Rate, Rules, TryAgain, _abi, _core, _options, task
 
 native = ctypes.CDLL(os.environ["WORKPOOL_NATIVE_TASKS"])
 PLAIN = Rules()
@@ -343,6 +343,76 @@ class Told(unittest.TestCase):
             with self.assertRaises(workpool.InvalidError):
                 pool.running()
 
+    def test_log(self):
+        """log gets the lines of the level and above, with the levels of logging"""
+        said = []
+
+        def log(level, text):
+            said.append((level, text))
+        for make in (lambda level: workpool.Pool(workers_max=1, name="löud", log=log,
+                                                 log_level=level),
+                     lambda level: workpool.Executor(1, "löud", log=log, log_level=level)):
+            for level, expected in (("info", {logging.INFO}),
+                                    ("debug", {logging.INFO, logging.DEBUG}), ("warn", set())):
+                said.clear()
+                with settled(make(level)) as pool:
+                    pool.submit(int)
+                self.assertEqual({level for level, _ in said}, expected)
+                self.assertTrue(all(text.startswith("löud: ") for _, text in said), said)
+                texts = " ".join(text for _, text in said)
+                for words in ("created", "closed") if expected else ():
+                    self.assertIn(words, texts)
+                for words in ("worker 0 started", "worker 0 ended"):
+                    self.assertEqual(words in texts, logging.DEBUG in expected)
+
+    def test_log_of_a_failure(self):
+        """a failed task is told to the log at debug, a pool that ends is forgotten"""
+        said = []
+        with settled(workpool.Pool(workers_max=1, log=lambda *line: said.append(line),
+                                   log_level="debug")) as pool:
+            failing = pool.submit_task(Rules(name="bad"), raise_value_error)
+            self.assertEqual(names([failing]), "failed")
+        lines = [text for level, text in said if level == logging.DEBUG and "bad" in text]
+        self.assertEqual(len(lines), 1, said)
+        self.assertIn("-1000", lines[0])
+        self.assertNotIn(pool._core.id, _core._logging)
+
+    def test_logger(self):
+        """a Logger is fine as log; a function that raises ends nothing"""
+        logging.disable(logging.NOTSET)
+        logger = logging.Logger("of the test")
+        before = set(threading._active)
+        with self.assertLogs(logger, logging.DEBUG) as seen:
+            with settled(workpool.Pool(workers_max=1, log=logger, log_level="debug")) as pool:
+                pool.submit(int)
+        self.assertEqual({record.levelno for record in seen.records},
+                         {logging.INFO, logging.DEBUG})
+        self.assertRegex(seen.output[0], "pool: created")
+        # A logger asks for the current thread, also where a worker has just left Python.
+        self.assertEqual(set(threading._active), before)
+
+        def fail(*_):
+            failures.append(1)
+            raise_value_error()
+        failures = []
+        logging.disable(logging.CRITICAL)
+        with settled(workpool.Pool(workers_max=1, log=fail, log_level="debug")) as pool:
+            self.assertEqual(pool.submit_task(PLAIN, int).result(BOUND_S), 0)
+        self.assertGreaterEqual(len(failures), 4)
+
+    def test_released_logs(self):
+        """a pool with a log that is given up leaves the log behind, and is forgotten in the end"""
+        said = []
+        threads = thread_count()
+        pool = workpool.Pool(workers_max=1, log=lambda *line: said.append(line), log_level="debug")
+        number = pool._core.id
+        self.assertEqual(pool.submit_task(PLAIN, int).result(BOUND_S), 0)
+        pool.release()
+        self.assertTrue(eventually(lambda: thread_count() == threads))
+        self.assertIn("worker 0 ended", said[-1][1])
+        with settled(workpool.Pool(workers_max=1, log=print, log_level="off")):
+            self.assertNotIn(number, _core._logging)
+
     def test_callbacks_that_raise(self):
         """a callback that raises ends nothing"""
         def fail(*_):
@@ -387,15 +457,113 @@ class Options(unittest.TestCase):
             "queue_low": (4, {"queue_low": 4}),
             "stuck_after": (2, {"stuck_after_ns": 2 * 10**9}),
             "task_isolation": ("fp", {"task_isolation": _abi.ISOLATION_FP}),
+            "workers_limit": (99, {"workers_limit": 99}),
+            "prestart": (2, {"prestart": 2}),
+            "inherit_affinity": (True, {"inherit_affinity": 1}),
+            "on_exception": ("terminate", {"on_exception": _abi.EXC_TERMINATE}),
+            "log_level": ("debug", {}),  # nothing without log
         }
-        of_core = {"dead_letter", "watermark", "stuck"}  # shown above
+        of_core = {"dead_letter", "watermark", "stuck", "log"}  # shown above
         self.assertEqual(set(cases) | of_core, set(_options.make_settings.__kwdefaults__))
         plain = made()
         for name, (value, expected) in cases.items():
             changed = {field: value for field, value in made(**{name: value}).items()
                        if value != plain[field]}
             self.assertEqual((name, changed), (name, expected))
+        self.assertEqual(made(log=print, log_level="warn")["log_level"], _abi.LOG_WARN)
+        fields = {field for field, _ in _abi.Options._fields_}
+        by_callback = {"dead_letter", "watermark", "stuck", "log_fn"}
+        by_callback |= {"dead_letter_user", "watermark_user", "stuck_user", "log_user"}
+        # In Python a deque keeps them, see the README.
+        elsewhere = {"struct_size", "stack_bytes", "name", "drop", "reserved", "dead_letter_limit"}
+        set_here = {field for _, expected in cases.values() for field in expected}
+        self.assertEqual(fields - set_here - by_callback - elsewhere, {"log_level"})
 
+    def test_choices_with_dashes(self):
+        """a choice may be written as the options by name have it"""
+        self.assertEqual(_options.make_settings(on_full="drop-oldest").native.on_full,
+                         _abi.ON_FULL_DROP_OLDEST)
+        self.assertTrue(_options.make_settings(on_full="drop-oldest").one_by_one)
+        self.assertTrue(Rules(on_full="drop-lowest").drops)
+        with settled(workpool.Pool(workers_max=1, strategy="fifo", queue_limit=1,
+                                   on_full="drop-oldest")) as pool, Gate() as gate:
+            self.assertEqual(pool.get("on_full"), "drop-oldest")
+            pool.submit(gate.wait)
+            self.assertTrue(gate.await_arrivals(1))
+            given = [pool.submit_task(PLAIN, int) for _ in range(2)]
+            gate.open()
+            self.assertEqual(names(given), "shed done")
+
+    def test_set_without(self):
+        """set takes None for "without" where an option has that, by whatever word"""
+        with settled(workpool.Pool(workers_max=1, keep_alive=1, rate=5, retry_budget=5,
+                                   lane_limit=9)) as pool:
+            for name, text in (("keep_alive_ms", "forever"), ("aging_ms", "forever"),
+                               ("lane_limit", "0"), ("rate_count", "0"), ("retry_count", "0"),
+                               ("queue_limit_bytes", "0")):
+                pool.set(name, 7)
+                self.assertEqual(pool.get(name), "7")
+                pool.set(name, None)
+                self.assertEqual((name, pool.get(name)), (name, text))
+            pool.set("aging_ms", 0.1 + 0.2)  # not 0.30000000000000004
+            self.assertEqual(pool.get("aging_ms"), "0.3")
+            for name in ("rate_burst", "rate_period_ms", "on_rate"):
+                with self.assertRaisesRegex(ValueError, name):
+                    pool.set(name, None)
+            with self.assertRaises(workpool.WorkpoolError) as caught:
+                pool.set("colour", None)
+            self.assertEqual(caught.exception.code, _abi.E_NOTFOUND)
+            # Both are words of it; what is refused is the change.
+            said = set()
+            for word in ("drop_oldest", "drop-oldest"):
+                with self.assertRaises(workpool.InvalidError) as caught:
+                    pool.set("on_full", word)
+                said.add(str(caught.exception))
+            self.assertEqual(len(said), 1)
+            self.assertNotIn("drop_oldest", said.pop())
+
+    def test_prestart(self):
+        """prestart has workers ready, for Python calls as for others, and an initializer"""
+        began = []
+        with settled(workpool.Pool(workers_max=3, prestart=2)) as pool:
+            self.assertEqual(pool.stats().workers_live, 2)
+            names_seen = pool.submit_task(PLAIN, lambda: threading.current_thread().name)
+            self.assertIn(names_seen.result(BOUND_S), ("pool_0", "pool_1", "pool_2"))
+        with settled(workpool.Executor(2, prestart=2, initializer=began.append,
+                                       initargs=(1,))) as executor:
+            self.assertGreaterEqual(executor.submit(len, began).result(BOUND_S), 1)
+            self.assertEqual(executor.stats().workers_live, 2)
+        with self.assertRaises(workpool.InvalidError):
+            workpool.Pool(workers_max=1, prestart=2)
+
+    def test_affinity(self):
+        """with inherit_affinity workers run on the CPUs of the thread that makes the pool"""
+        whole_process = os.sched_getaffinity(0)
+        one = {min(whole_process)}
+
+        def seen(inherit):
+            with settled(workpool.Pool(workers_max=1, inherit_affinity=inherit)) as pool:
+                found.append(pool.submit_task(PLAIN, os.sched_getaffinity, 0).result(BOUND_S))
+
+        def make():
+            os.sched_setaffinity(0, one)
+            seen(True)
+            seen(False)
+        found = []
+        maker = threading.Thread(target=make)
+        maker.start()
+        maker.join(BOUND_S)
+        self.assertEqual(found, [one, whole_process])
+
+    def test_workers_limit(self):
+        """workers_limit bounds the threads, with those that stand in"""
+        with self.assertRaises(workpool.InvalidError):
+            workpool.Pool(workers_max=3, workers_limit=2)
+        with settled(workpool.Pool(workers_max=1, workers_limit=2)) as pool:
+            self.assertEqual(pool.get("workers_limit"), "2")
+            with self.assertRaises(workpool.InvalidError):
+                pool.tune(3)
+            pool.tune(2)
     def test_names(self):
         """every named option has a text for each of its properties; live ones can be changed"""
         listed = {option.name: option for option in workpool.options()}
@@ -457,7 +625,8 @@ class Options(unittest.TestCase):
                       {"queue_limit_bytes": 2**64}, {"lane_limit": -1}, {"lanes": 2**33},
                       {"aging": -1}, {"rate": 0}, {"codel_target": -1}, {"strategy": "random"},
                       {"on_full": "wait"}, {"on_rate": "hope"}, {"queue_high": -1},
-                      {"stuck_after": float("nan")}, {"submit_timeout": -1}):
+                      {"stuck_after": float("nan")}, {"submit_timeout": -1}, {"prestart": -1},
+                      {"workers_limit": 2**32}, {"on_exception": "ignore"}, {"log_level": "all"}):
             with self.assertRaises(ValueError, msg=str(given)):
                 workpool.Pool(**given)
         with self.assertRaises(workpool.InvalidError):
@@ -500,29 +669,39 @@ class Exit(unittest.TestCase):
             self.assertEqual((ended.returncode, ended.stderr), (0, ""))
             self.assertEqual(ended.stdout, "end\nended\n")
 
-    def test_interrupted_exit(self):
-        """Ctrl-C at the end of the interpreter ends the process, also in a task with rules"""
+    def test_logs_at_exit(self):
+        """an interpreter ends although pools log to it that have work, or were given up"""
         program = """if True:
-            import os, signal, threading, time, workpool
-            from workpool import Rules, _core
-            executor = workpool.Executor(1)
-            started = threading.Event()
+            import builtins, ctypes, threading, time, workpool
+            from workpool import _core
+            _core.EXIT_WAIT_S = 0.01
+            class SlowToGo:  # threads meet an interpreter that is on its way down
+                def __del__(self, usleep=ctypes.CDLL(None).usleep):
+                    usleep(20_000)
+            builtins.slow = SlowToGo()
+            said = []
+            def log(level, text):
+                said.append(text)
             def endless():
-                started.set()
-                while not _core.exiting:
-                    time.sleep(0.001)
-                time.sleep(0.05)
-                os.kill(os.getpid(), signal.SIGINT)
+                started.release()
                 while True:
-                    time.sleep(0.001)
-            for _ in range(10):
-                executor.submit_task(Rules(), endless)
-            started.wait()
+                    time.sleep(0.0005)
+            started = threading.Semaphore(0)
+            options = dict(workers_max=2, log=log, log_level="debug")
+            pool = workpool.Pool(name="kept", **options)
+            executor = workpool.Executor(2, log=log, log_level="debug")
+            given_up = [workpool.Pool(name=f"given{n}", prestart=2, **options) for n in range(3)]
+            for one in (pool, *given_up):
+                one.submit(endless)
+                started.acquire()
+            given_up.clear()
+            workpool.Pool(name="idle", prestart=2, **options)
+            executor.submit(int)
+            print(any("kept: created" in text for text in said))
             """
-        for _ in range(5):
+        for _ in range(10):
             ended = run_program(program)
-            self.assertIn("KeyboardInterrupt", ended.stderr)
-            self.assertEqual(ended.returncode, 0)
+            self.assertEqual((ended.returncode, ended.stderr, ended.stdout), (0, "", "True\n"))
 
 
 if __name__ == "__main__":

@@ -268,10 +268,11 @@ class Exit(unittest.TestCase):
         self.assertEqual((ended.returncode, ended.stderr), (7, ""))
 
     def test_interrupted_exit(self):
-        """Ctrl-C at the end of the interpreter cancels what waits and ends the process"""
-        ended = run_program("""if True:
+        """Ctrl-C at the end of the interpreter cancels what waits and ends the process, whether
+        calls have rules or not"""
+        program = """if True:
             import os, signal, threading, time, workpool
-            from workpool import _core
+            from workpool import Rules, _core
             _core.EXIT_WAIT_S = 0.01
             executor = workpool.Executor(1)
             started = threading.Event()
@@ -284,11 +285,13 @@ class Exit(unittest.TestCase):
                 while True:
                     time.sleep(0.001)
             for _ in range(10):
-                executor.submit(endless)
+                executor.CALL
             started.wait()
-            """)
-        self.assertIn("KeyboardInterrupt", ended.stderr)
-        self.assertEqual(ended.returncode, 0)
+            """
+        for call in ["submit(endless)"] + ["submit_task(Rules(), endless)"] * 5:
+            ended = run_program(program.replace("CALL", call))
+            self.assertIn("KeyboardInterrupt", ended.stderr)
+            self.assertEqual((call, ended.returncode), (call, 0))
 
 
 class Fork(unittest.TestCase):

@@ -250,6 +250,50 @@ class Times(unittest.TestCase):
             in_time.result(BOUND_S)
             self.assertFalse(in_time.ended.overran)
 
+    def test_zero(self):
+        """a time of 0 is over at once: it expires, asks to stop, does not wait; no period is 0"""
+        def asked_to_stop():
+            return eventually(task.should_stop)
+        with settled(workpool.Pool(workers_max=1, queue_limit=1, on_full="block")) as pool, \
+                Gate() as gate:
+            for rules in (Rules(queue_timeout=0), Rules(queue_timeout=0.0, delay=0.01)):
+                future = pool.submit_task(rules, raise_value_error)
+                self.assertIsInstance(future.exception(BOUND_S), workpool.ExpiredError)
+            with self.assertRaises(workpool.ExpiredError):
+                pool.submit_task(Rules(deadline=0), int)
+            overran = pool.submit_task(Rules(run_timeout=0), asked_to_stop)
+            self.assertTrue(overran.result(BOUND_S))
+            self.assertTrue(overran.ended.overran)
+            self.assertEqual(Rules(delay=0).to_task().delay_ns, 0)
+            with self.assertRaisesRegex(ValueError, "period = 0"):
+                Rules(period=0)
+            pool.submit(gate.wait)
+            self.assertTrue(gate.await_arrivals(1))
+            waiting = pool.submit_task(PLAIN, int)
+            begin = time.monotonic()
+            with self.assertRaises(workpool.SubmitTimeoutError):
+                pool.submit_task(Rules(submit_timeout=0), int)
+            self.assertLess(time.monotonic() - begin, BOUND_S)
+            with self.assertRaises(futures.TimeoutError):
+                waiting.result(0)
+            gate.open()
+            self.assertEqual(waiting.result(BOUND_S), 0)
+
+    def test_zero_of_a_pool(self):
+        """submit_timeout=0 does not wait, keep_alive=0 keeps nothing, codel has no time of 0"""
+        with settled(workpool.Pool(workers_max=1, queue_limit=1, on_full="block", submit_timeout=0,
+                                   keep_alive=0)) as pool:
+            with Gate() as gate:
+                pool.submit(gate.wait)
+                self.assertTrue(gate.await_arrivals(1))
+                pool.submit(int)
+                with self.assertRaises(workpool.SubmitTimeoutError):
+                    pool.submit(int)
+            self.assertTrue(eventually(lambda: pool.stats().workers_live == 0))
+        for given in ({"codel_target": 0}, {"codel_target": 0.1, "codel_interval": 0}):
+            with self.assertRaises(ValueError, msg=str(given)):
+                workpool.Pool(**given)
+
     def test_delay(self):
         """a delayed task begins after its delay, without a worker in the meantime"""
         with settled(workpool.Pool(workers_max=1)) as pool:
@@ -558,8 +602,10 @@ class Tokens(unittest.TestCase):
         def until_stopped():
             while not task.should_stop():
                 time.sleep(0.001)
+            gate.wait()  # the worker is not free before cancel() has found what waits
             return task.token()
-        with settled(workpool.Pool(workers_max=1)) as pool, workpool.CancelToken() as token:
+        with settled(workpool.Pool(workers_max=1)) as pool, workpool.CancelToken() as token, \
+                Gate() as gate:
             rules = Rules(token=token)
             running = pool.submit_task(rules, until_stopped)
             self.assertTrue(eventually(running.running))
@@ -570,6 +616,7 @@ class Tokens(unittest.TestCase):
             self.assertEqual((token.cancelled, token.reason), (False, 0))
             token.cancel(-1234)
             token.cancel()
+            gate.open()
             self.assertEqual((token.cancelled, token.reason), (True, -1234))
             self.assertIs(running.result(BOUND_S), token)
             self.assertEqual(names(waiting), "cancelled cancelled cancelled")
@@ -636,7 +683,7 @@ class Fields(unittest.TestCase):
                 "deadline": (2.5, {"deadline_ns": 2_500_000_000}),
                 "queue_timeout": (0.25, {"queue_timeout_ns": 250_000_000}),
                 "run_timeout": (1, {"run_timeout_ns": 1_000_000_000}),
-                "delay": (0.0, {"delay_ns": 1}),
+                "delay": (0.5, {"delay_ns": 500_000_000}),
                 "period": (1e30, {"period_ns": 2**63 - 1}),
                 "period_mode": ("fixed_delay", {"period_mode": _abi.PERIOD_FIXED_DELAY}),
                 "retry": (retry, {"retries_max": 7, "backoff_factor_percent": 150,
@@ -663,6 +710,7 @@ class Fields(unittest.TestCase):
         """what the library's integers cannot hold is refused, not cut"""
         for given in ({"priority": 2**31}, {"priority": -2**31 - 1}, {"class_id": 2**32 + 1},
                       {"cost_bytes": -1}, {"delay": -0.1}, {"period": float("nan")},
+                      {"period": -1}, {"deadline": float("nan")}, {"delay": float("nan")},
                       {"queue_timeout": -1}, {"submit_timeout": -1}, {"period_mode": "often"},
                       {"on_full": "hope"}, {"on_rate": ""}):
             with self.assertRaises(ValueError, msg=str(given)):
@@ -671,7 +719,7 @@ class Fields(unittest.TestCase):
                       {"jitter": "much"}, {"cap": -1}):
             with self.assertRaises(ValueError, msg=str(given)):
                 Retry(**{"max": 1, **given})
-        for given in ((0,), (2**64,), (1, -1.0), (1, 1.0, 0), (1, 1.0, 2**32)):
+        for given in ((0,), (2**64,), (1, -1.0), (1, 0), (1, 1.0, 0), (1, 1.0, 2**32)):
             with self.assertRaises(ValueError, msg=str(given)):
                 workpool.Rate(*given)
 

@@ -16,7 +16,9 @@ from ._future import Future
 from ._options import Option, options, preset
 from ._tasks import TaskFuture
 from ._ticket import Ended, Outcome, TicketFuture
+from ._wait import wait_all, wait_any
 from .completions import CompletionQueue
+from .group import Group
 from .pool import Pool
 from .rules import Rate, Retry, Rules, TryAgain
 from .stats import Running, Stats
@@ -24,10 +26,10 @@ from .tokens import CancelToken
 
 __all__ = [
     "CancelToken", "CancelledError", "ClosedError", "CompletionQueue", "DeadlockError", "Ended",
-    "Executor", "ExpiredError", "ForkedError", "FullError", "Future", "InvalidError",
+    "Executor", "ExpiredError", "ForkedError", "FullError", "Future", "Group", "InvalidError",
     "NativeFuture", "Option", "Outcome", "Pool", "Rate", "RateError", "Retry", "Rules", "Running",
     "ShedError", "Stats", "SubmitTimeoutError", "TaskFuture", "TicketFuture", "TryAgain",
-    "WorkpoolError", "options", "preset", "task", "version",
+    "WorkpoolError", "options", "preset", "task", "version", "wait_all", "wait_any",
 ]
 
 

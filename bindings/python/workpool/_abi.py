@@ -81,9 +81,18 @@ RETRY_ON_FAILURE = 2
 
 RESULT_OVERRAN = 1
 
+EXC_CAPTURE = 0
+EXC_TERMINATE = 1
+
 ISOLATION_NONE = 0
 ISOLATION_FP = 1
 ISOLATION_FULL = 2
+
+LOG_OFF = 0
+LOG_ERROR = 1
+LOG_WARN = 2
+LOG_INFO = 3
+LOG_DEBUG = 4
 
 OPTION_UINT = 0
 OPTION_TIME = 1
@@ -116,6 +125,8 @@ HOOK_FN = CFUNCTYPE(None, c_void_p, c_uint64, c_int32)
 DROP_FN = CFUNCTYPE(None, c_void_p, c_int32)
 # user, pool, above, waiting
 WATERMARK_FN = CFUNCTYPE(None, c_void_p, c_uint64, c_int32, c_uint64)
+# user, level, text
+LOG_FN = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
 
 
 class Result(Structure):
@@ -150,6 +161,41 @@ class Running(Structure):
         ("attempt", c_uint32),
         ("reserved", c_uint32),
         ("name", c_char * 64),
+    ]
+
+
+class Attempt(Structure):
+    """pool_attempt_t"""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("code", c_int32),
+        ("worker", c_int32),
+        ("reserved", c_uint32),
+        ("start_ns", c_uint64),
+        ("run_ns", c_uint64),
+    ]
+
+
+class DeadLetter(Structure):
+    """pool_dead_letter_t"""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("code", c_int32),
+        ("attempts", c_uint32),
+        ("worker", c_int32),
+        ("flags", c_uint32),
+        ("history_count", c_uint32),
+        ("ticket", c_uint64),
+        ("arg", c_void_p),
+        ("value", c_uint64),
+        ("wait_ns", c_uint64),
+        ("run_ns", c_uint64),
+        ("ended_ns", c_uint64),
+        ("history", Attempt * 8),
+        ("name", c_char * 64),
+        ("text", c_char * 256),
     ]
 
 
@@ -204,7 +250,7 @@ class Options(Structure):
         ("stuck", c_void_p),
         ("stuck_user", c_void_p),
         ("task_isolation", c_int32),
-        ("reserved2", c_uint32),
+        ("dead_letter_limit", c_uint32),
     ]
 
 
@@ -221,6 +267,18 @@ class Option(Structure):
         ("range", c_char_p),
         ("doc", c_char_p),
     ]
+
+
+# The tail of pool_task_t and of pool_class_options_t.
+_RETRY_FIELDS: List[Any] = [
+    ("retries_max", c_uint32),
+    ("backoff_factor_percent", c_uint32),
+    ("backoff_first_ns", c_int64),
+    ("backoff_max_ns", c_int64),
+    ("backoff_jitter", c_int32),
+    ("retry_on", c_int32),
+    ("retry_if", c_void_p),
+]
 
 
 class Task(Structure):
@@ -249,13 +307,7 @@ class Task(Structure):
         ("period_ns", c_int64),
         ("period_mode", c_int32),
         ("on_rate", c_int32),
-        ("retries_max", c_uint32),
-        ("backoff_factor_percent", c_uint32),
-        ("backoff_first_ns", c_int64),
-        ("backoff_max_ns", c_int64),
-        ("backoff_jitter", c_int32),
-        ("retry_on", c_int32),
-        ("retry_if", c_void_p),
+        *_RETRY_FIELDS,
     ]
 
 
@@ -269,13 +321,7 @@ class ClassOptions(Structure):
         ("rate_period_ns", c_int64),
         ("rate_burst", c_uint32),
         ("on_rate", c_int32),
-        ("retries_max", c_uint32),
-        ("backoff_factor_percent", c_uint32),
-        ("backoff_first_ns", c_int64),
-        ("backoff_max_ns", c_int64),
-        ("backoff_jitter", c_int32),
-        ("retry_on", c_int32),
-        ("retry_if", c_void_p),
+        *_RETRY_FIELDS,
     ]
 
 
@@ -354,6 +400,8 @@ _SIGNATURES = {
     "pool_create": (c_int32, [POINTER(Options), POINTER(c_uint64)]),
     "pool_shared": (c_int32, [POINTER(c_uint64)]),
     "pool_close": (c_int32, [c_uint64, c_int32, c_int64]),
+    "pool_dead_letters": (c_int32, [c_uint64, c_void_p, c_uint32, c_uint32, POINTER(c_uint32),
+                                    POINTER(c_uint64)]),
     "pool_destroy": (c_int32, [c_uint64]),
     "pool_release": (c_int32, [c_uint64]),
     "pool_pause": (c_int32, [c_uint64]),

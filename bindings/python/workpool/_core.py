@@ -18,6 +18,7 @@ Threads: everything may be called from any thread. wait_destroyed() refuses the 
 import atexit
 import ctypes
 import itertools
+import logging
 import os
 import sys
 import threading
@@ -49,6 +50,9 @@ FOREVER_NS = 2**63 - 1
 _BATCH = 256
 
 _cores: Dict[int, "Core"] = {}
+# Those with a log, from before they are created until they are destroyed: so long the library may
+# have something to say. One that was released stays, because nobody tells when its threads end.
+_logging: Dict[int, "Core"] = {}
 _next_id = itertools.count(1).__next__
 exiting = False
 # By thread: the context of the call that it runs, and the call if it is a task of its own.
@@ -96,14 +100,25 @@ class Core:
         self.dead_letter = settings.dead_letter
         self.watermark = settings.watermark
         self.stuck = settings.stuck
+        self.log = settings.log
+        self.released = False
         self.class_retry: "Dict[int, Retry]" = {}
         if self.watermark is not None:
             options.watermark, options.watermark_user = _WATERMARK, self.id
         if self.stuck is not None:
             options.stuck, options.stuck_user = _STUCK, self.id
         options.name = name_of(name)
+        if self.log is not None:
+            options.log_fn, options.log_user = _LOG, self.id
+            for other in list(_logging.values()):
+                if other.released and not other.workers:  # its last lines are not missed
+                    _logging.pop(other.id, None)
+            _logging[self.id] = self
         handle = ctypes.c_uint64()
-        errors.check(_lib.pool_create(ctypes.byref(options), ctypes.byref(handle)))
+        status = _lib.pool_create(ctypes.byref(options), ctypes.byref(handle))
+        if status != _abi.OK:
+            _logging.pop(self.id, None)
+            raise errors.last_error(status)
         self._owned: List[int] = [handle.value]  # pop() decides who ends the pool
         self.handle = handle.value
         self._batch_args = (ctypes.c_void_p * _BATCH)(*[self.id] * _BATCH)
@@ -225,6 +240,7 @@ class Core:
         """Gives the pool up without waiting: safe in a finaliser, on any thread, in a task."""
         handle = self._take()
         if handle:
+            self.released = True
             _lib.pool_release(handle)
             self.discard_waiting()
 
@@ -254,6 +270,7 @@ class Core:
             handle = self._take()
             if handle:
                 errors.check(_lib.pool_destroy(handle))
+                _logging.pop(self.id, None)
 
     def interrupt_tasks(self) -> None:
         """Ends the runs of tasks with rules by SystemExit. If the interpreter took the thread of
@@ -367,17 +384,34 @@ def _on_stuck(number: Optional[int], _handle: int, task: Any) -> None:
             _worker.LOGGER.critical("Exception in stuck", exc_info=True)
 
 
+_LEVELS = {_abi.LOG_ERROR: logging.ERROR, _abi.LOG_WARN: logging.WARNING,
+           _abi.LOG_INFO: logging.INFO, _abi.LOG_DEBUG: logging.DEBUG}
+
+
+def _on_log(number: Optional[int], level: int, text: Optional[bytes]) -> None:
+    core = _logging.get(number)  # type: ignore[arg-type]
+    if core is None or core.log is None or text is None:
+        return
+    with _worker.visit():
+        try:
+            core.log(_LEVELS.get(level, logging.DEBUG), text.decode("utf-8", "replace"))
+        except BaseException:
+            _worker.LOGGER.critical("Exception in log", exc_info=True)
+
+
 # The static trampolines. The names keep the callback objects alive, the library gets the addresses.
 _run_callback = _abi.RUN_FN(_on_run)
 _start_callback = _abi.HOOK_FN(_on_start)
 _stop_callback = _abi.HOOK_FN(_on_stop)
 _watermark_callback = _abi.WATERMARK_FN(_on_watermark)
 _stuck_callback = _abi.STUCK_FN(_on_stuck)
+_log_callback = _abi.LOG_FN(_on_log)
 _RUN = _abi.address(_run_callback)
 _START = _abi.address(_start_callback)
 _STOP = _abi.address(_stop_callback)
 _WATERMARK = _abi.address(_watermark_callback)
 _STUCK = _abi.address(_stuck_callback)
+_LOG = _abi.address(_log_callback)
 
 
 def _at_exit() -> None:
@@ -411,6 +445,7 @@ def _after_fork_in_child() -> None:
         core.busy.clear()
         core._finishing = threading.Lock()
     _cores.clear()
+    _logging.clear()
     running.clear()
     _worker.forget_all()
 

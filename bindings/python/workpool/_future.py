@@ -65,7 +65,12 @@ class Future(futures.Future, Call, Generic[T]):  # type: ignore[type-arg]
         if super().cancel():
             self.set_running_or_notify_cancel()
 
-    def _help(self) -> None:
+    def is_waited_for_inside(self) -> bool:
+        """Whether it has not started, and the calling thread runs a task of the same executor."""
+        core = self._core
+        return core is not None and _get_ident() in core.busy
+
+    def take_part(self) -> None:
         """Runs the call here if that is what it takes: see the class."""
         core = self._core
         if core is None or _get_ident() not in core.busy:
@@ -81,12 +86,12 @@ class Future(futures.Future, Call, Generic[T]):  # type: ignore[type-arg]
     def result(self, timeout: Optional[float] = None) -> T:
         try:
             if timeout is None:
-                self._help()
+                self.take_part()
             return cast(T, super().result(timeout))
         finally:
             del self  # the traceback of an exception refers to this frame
 
     def exception(self, timeout: Optional[float] = None) -> Optional[BaseException]:
         if timeout is None:
-            self._help()
+            self.take_part()
         return super().exception(timeout)

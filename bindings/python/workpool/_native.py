@@ -15,6 +15,7 @@ from ._core import Core
 from ._ticket import Ended, TicketFuture, hand_over, read_ended
 
 if TYPE_CHECKING:
+    from .group import Group
     from .rules import Rules
 
 _lib = _abi.lib
@@ -39,7 +40,7 @@ class NativeFuture(TicketFuture[int]):
         self.set_result(ended.value)
 
     def forget(self) -> None:
-        self._keep = None
+        self._keep = self._group = None
 
     def give_up(self, error: BaseException) -> None:
         if not self.done():
@@ -100,6 +101,10 @@ class NativeCalls:
         """Runs fn(arg, ctx) on a worker without the interpreter lock, as rules say if given.
 
         fn, arg and the pool are kept alive until the task has ended."""
+        return self._submit_native(fn, arg, rules, None)
+
+    def _submit_native(self, fn: Any, arg: Any, rules: "Optional[Rules]",
+                       group: "Optional[Group]") -> NativeFuture:
         if rules is None:
             task = _abi.Task()
             task.struct_size = ctypes.sizeof(task)
@@ -113,6 +118,8 @@ class NativeCalls:
         task.done = _DONE
         task.arg = pointer(arg)
         future = NativeFuture(self._core, rules, (fn, arg, self))
+        if group is not None:
+            task.group, future._group = group.handle, group
         if _given_up:
             _look_after_given_up()
         hand_over(self._core, task, future)

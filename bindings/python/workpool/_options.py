@@ -2,12 +2,13 @@
 """The options of a pool, from Python's way to say them: seconds, and None for "without"."""
 
 import ctypes
+import logging
 import threading
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from . import _abi, errors
 from ._core import FOREVER_NS, pieces
-from ._units import U32, U64, choice, nanoseconds, optional_ns, whole
+from ._units import U32, U64, choice, nanoseconds, optional_ns, positive_ns, whole
 from .rules import DROPS, ON_FULL, ON_RATE, Rate, rate_of
 
 _STRATEGIES: Dict[str, int] = {
@@ -17,6 +18,10 @@ _STRATEGIES: Dict[str, int] = {
 
 _ISOLATION: Dict[str, int] = {"none": _abi.ISOLATION_NONE, "fp": _abi.ISOLATION_FP,
                               "full": _abi.ISOLATION_FULL}
+_ON_EXCEPTION: Dict[str, int] = {"capture": _abi.EXC_CAPTURE, "terminate": _abi.EXC_TERMINATE}
+_LOG_LEVELS: Dict[str, int] = {"off": _abi.LOG_OFF, "error": _abi.LOG_ERROR,
+                               "warn": _abi.LOG_WARN, "info": _abi.LOG_INFO,
+                               "debug": _abi.LOG_DEBUG}
 _OPTION_TYPES = {_abi.OPTION_UINT: "uint", _abi.OPTION_TIME: "time", _abi.OPTION_CHOICE: "choice"}
 
 # What CPython gives its own threads where the system's limit is the usual one; its recursion limits
@@ -36,6 +41,7 @@ class Settings(NamedTuple):
     dead_letter: Optional[Callable[[Any], object]]
     watermark: Optional[Callable[[bool, int], object]]
     stuck: Optional[Callable[[Any], object]]
+    log: Optional[Callable[[int, str], object]]
 
 
 def make_settings(*, workers_min: int = 0, workers_max: int = 0, keep_alive: Optional[float] = 1.0,
@@ -49,7 +55,10 @@ def make_settings(*, workers_min: int = 0, workers_max: int = 0, keep_alive: Opt
                   queue_low: int = 0, watermark: Optional[Callable[[bool, int], object]] = None,
                   stuck_after: Optional[float] = None,
                   stuck: Optional[Callable[[Any], object]] = None,
-                  task_isolation: str = "none") -> Settings:
+                  task_isolation: str = "none", workers_limit: int = 0, prestart: int = 0,
+                  inherit_affinity: bool = False, on_exception: str = "capture",
+                  log: Union[None, logging.Logger, Callable[[int, str], object]] = None,
+                  log_level: str = "info") -> Settings:
     """Pool has the meaning of each."""
     options = _abi.Options()
     errors.check(_abi.lib.pool_options_init(ctypes.byref(options), ctypes.sizeof(options)))
@@ -72,8 +81,9 @@ def make_settings(*, workers_min: int = 0, workers_max: int = 0, keep_alive: Opt
         options.rate_period_ns = nanoseconds(rate.per)
         options.rate_burst = rate.burst
     options.on_rate = choice("on_rate", on_rate, ON_RATE)
-    options.codel_target_ns = optional_ns(codel_target)
-    options.codel_interval_ns = nanoseconds(codel_interval)
+    if codel_target is not None:
+        options.codel_target_ns = positive_ns("codel_target", codel_target)
+    options.codel_interval_ns = positive_ns("codel_interval", codel_interval)
     if retry_budget is not None:
         retry_budget = rate_of(retry_budget)
         options.retry_count = retry_budget.count
@@ -82,10 +92,19 @@ def make_settings(*, workers_min: int = 0, workers_max: int = 0, keep_alive: Opt
     options.queue_low = whole("queue_low", queue_low, U64)
     options.stuck_after_ns = optional_ns(stuck_after)
     options.task_isolation = choice("task_isolation", task_isolation, _ISOLATION)
-    one_by_one = (strategy in ("lifo", "priority") or on_full == "caller_runs" or on_full in DROPS
+    options.workers_limit = whole("workers_limit", workers_limit, U32)
+    options.prestart = whole("prestart", prestart, U32)
+    options.inherit_affinity = bool(inherit_affinity)
+    options.on_exception = choice("on_exception", on_exception, _ON_EXCEPTION)
+    level = choice("log_level", log_level, _LOG_LEVELS)
+    if log is not None:
+        options.log_level = level
+    one_by_one = (options.strategy in (_abi.STRATEGY_LIFO, _abi.STRATEGY_PRIORITY)
+                  or options.on_full == _abi.ON_FULL_CALLER_RUNS or options.on_full in DROPS
                   or codel_target is not None or stuck_after is not None
                   or dead_letter is not None)
-    return Settings(options, submit_timeout_ns, one_by_one, dead_letter, watermark, stuck)
+    return Settings(options, submit_timeout_ns, one_by_one, dead_letter, watermark, stuck,
+                    log.log if isinstance(log, logging.Logger) else log)
 
 
 def _limit(name: str, value: Optional[int], without: int) -> int:
@@ -116,6 +135,26 @@ def options() -> List[Option]:
             row.name, row.default_value, row.range, row.doc))
         found.append(Option(name, _OPTION_TYPES.get(row.type, "?"), bool(row.live), default, values,
                             doc))
+
+
+def to_text(name: str, value: Union[None, str, int, float]) -> str:
+    """The value of an option by name as the library takes it. What it does not know, and what is
+    out of range, it refuses itself."""
+    option = next((one for one in options() if one.name == name), None)
+    if value is None:
+        if option is None:
+            return ""
+        word = option.range.rpartition(" or ")[2]
+        if word in ("forever", "unlimited"):
+            return word
+        if option.default == "0":
+            return "0"
+        raise ValueError(f"{name} = None; there is no \"without\" for it, give one of "
+                         f"{option.range}")
+    if isinstance(value, float):
+        return f"{value:f}"
+    text = str(value)
+    return text.replace("_", "-") if option is not None and option.type == "choice" else text
 
 
 def preset(name: str, **others: Any) -> Dict[str, Any]:

@@ -12,12 +12,15 @@ from typing import (TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, T
 
 from . import _abi, _worker, errors, stats
 from ._core import Core, running
+from ._options import to_text
 from ._ticket import Ended, TicketFuture, hand_over, read_ended
 from ._units import U32, choice, name_of, nanoseconds, timeout_ns, whole
 from .rules import ON_RATE, Rate, Retry, Rules, TryAgain, rate_of
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
+
+    from .group import Group
 
     P = ParamSpec("P")
 
@@ -94,7 +97,7 @@ class TaskFuture(TicketFuture[T]):
 
     def forget(self) -> None:
         self.call = None
-        self._owner = None
+        self._owner = self._group = None
 
     def end(self, ended: Ended) -> None:
         super().end(ended)
@@ -107,11 +110,14 @@ class TaskFuture(TicketFuture[T]):
 
 
 def submit(owner: object, core: Core, rules: Rules, fn: Callable[..., T], args: Tuple[Any, ...],
-           kwargs: Dict[str, Any], called: Any = None) -> "TaskFuture[T]":
+           kwargs: Dict[str, Any], called: Any = None,
+           group: "Optional[Group]" = None) -> "TaskFuture[T]":
     """Makes a task of a call; owner, if any, is kept until it has ended. called gives the name
     instead of fn."""
     future = TaskFuture(owner, core, rules, fn, args, kwargs)
     task = rules.to_task()
+    if group is not None:
+        task.group, future._group = group.handle, group
     task.run = _RUN
     task.done = _DONE
     if rules.completions is not None:
@@ -149,7 +155,11 @@ class TaskCalls:
                     **kwargs: "P.kwargs") -> "TaskFuture[T]":
         """Runs fn(*args, **kwargs) on a worker as rules say. The pool is kept until the task has
         ended, which for a periodic one is when it is cancelled, fails, or the pool is closed."""
-        return submit(self, self._core, rules, fn, args, kwargs)
+        return self._submit_task(rules, fn, args, kwargs)
+
+    def _submit_task(self, rules: Rules, fn: Callable[..., T], args: Tuple[Any, ...],
+                     kwargs: Dict[str, Any], group: "Optional[Group]" = None) -> "TaskFuture[T]":
+        return submit(self, self._core, rules, fn, args, kwargs, group=group)
 
     def set_class(self, class_id: int, *, concurrency: int = 0,
                   rate: Union[None, int, Rate] = None, on_rate: Optional[str] = None,
@@ -182,14 +192,20 @@ class TaskCalls:
         else:
             self._core.class_retry[class_id] = retry
 
-    def set(self, name: str, value: Union[str, int, float]) -> None:
-        """Changes an option of the pool while it works. options() lists their names, and which of
-        them are live; times are in milliseconds."""
+    def set(self, name: str, value: Union[None, str, int, float]) -> None:
+        """Changes an option of the pool while it works: set("aging_ms", 250).
+
+        It goes by the library's names for options, which configuration files have too and
+        docs/options.md lists; options() tells them, their ranges, and which are live. They differ
+        from the arguments of Pool and Executor: a time is in milliseconds and its name ends with
+        _ms (aging=0.25 is aging_ms, "250"), a rate is three options (rate_count, rate_period_ms,
+        rate_burst). None is "without": "forever", "unlimited", or 0 where that is without a limit;
+        ValueError for an option that has none. Words are taken with "-" and with "_"."""
         errors.check(_lib.pool_set(self._core.handle, name.encode("utf-8"),
-                                   str(value).encode("utf-8")))
+                                   to_text(name, value).encode("utf-8")))
 
     def get(self, name: str) -> str:
-        """The value of an option, as set() would take it."""
+        """The value of an option by the library's name for it, as text that set() would take."""
         text, size = ctypes.create_string_buffer(64), ctypes.c_size_t()
         errors.check(_lib.pool_get(self._core.handle, name.encode("utf-8"), text, len(text),
                                    ctypes.byref(size)))

@@ -6,7 +6,7 @@ import enum
 import threading
 import time
 from concurrent import futures
-from typing import (TYPE_CHECKING, Any, Callable, Dict, Generic, NamedTuple, Optional, Tuple,
+from typing import (TYPE_CHECKING, Any, Callable, Dict, Generic, List, NamedTuple, Optional, Tuple,
                     TypeVar, cast)
 
 from . import _abi, _worker, errors
@@ -15,6 +15,7 @@ from ._future import HELP_DEPTH_MAX, helping
 from ._units import nanoseconds, timeout_ns
 
 if TYPE_CHECKING:
+    from .group import Group
     from .rules import Rules
 
 T = TypeVar("T")
@@ -69,6 +70,7 @@ class TicketFuture(futures.Future, Generic[T]):  # type: ignore[type-arg]
         self.call: Optional[Tuple[Callable[..., T], Tuple[Any, ...], Dict[str, Any]]] = None
         self._core: Optional[Core] = core
         self._rules = rules
+        self._group: "Optional[Group]" = None
         self._ticket = ctypes.c_uint64()
 
     def cancel(self) -> bool:
@@ -92,21 +94,16 @@ class TicketFuture(futures.Future, Generic[T]):  # type: ignore[type-arg]
 
     def _take_part(self, timeout: Optional[float]) -> Optional[float]:
         """What is left of timeout."""
-        core = self._core
-        if core is None or self.done() or _get_ident() not in core.busy:
+        if not self.is_waited_for_inside():
             return timeout
-        depth = getattr(helping, "depth", 0)
-        if depth >= HELP_DEPTH_MAX:
-            return timeout
-        need_room()
         end = None if timeout is None else time.monotonic() + timeout
-        helping.depth = depth + 1
-        try:
-            wait_in_pieces(lambda span: _lib.pool_wait(self._ticket, 0, span, None, 0),
-                           timeout_ns(timeout))
-        finally:
-            helping.depth = depth
+        _wait_inside(lambda span: _lib.pool_wait(self._ticket, 0, span, None, 0), timeout)
         return None if end is None else end - time.monotonic()
+
+    def is_waited_for_inside(self) -> bool:
+        """Whether it has not ended, and the calling thread runs a task of the same pool."""
+        core = self._core
+        return core is not None and not self.done() and _get_ident() in core.busy
 
     def is_of(self, core: Core) -> bool:
         """Whether it is a task of that pool, and has not ended."""
@@ -118,6 +115,7 @@ class TicketFuture(futures.Future, Generic[T]):  # type: ignore[type-arg]
     def end(self, ended: Ended) -> None:
         """Its task has ended. Once, on whatever thread."""
         core, self._core = self._core, None
+        group, self._group = self._group, None
         dead_letter = None
         if core is not None and ended.outcome == _abi.FAILED:
             dead_letter = core.dead_letter
@@ -130,7 +128,11 @@ class TicketFuture(futures.Future, Generic[T]):  # type: ignore[type-arg]
             super().cancel()
             self.set_running_or_notify_cancel()
         else:
-            self.set_exception(self.failure(ended))
+            error = self.failure(ended)
+            self.set_exception(error)
+            if group is not None:
+                group.member_failed(error)
+            del error
         if dead_letter is not None:
             try:
                 dead_letter(self)
@@ -161,6 +163,28 @@ class TicketFuture(futures.Future, Generic[T]):  # type: ignore[type-arg]
             _release(ticket)
 
 
+def _wait_inside(wait: Callable[[int], Any], timeout: Optional[float]) -> None:
+    """Calls a function of the library that runs what it waits for, unless that is too deep: see
+    HELP_DEPTH_MAX."""
+    depth = getattr(helping, "depth", 0)
+    if depth >= HELP_DEPTH_MAX:
+        return
+    need_room()
+    helping.depth = depth + 1
+    try:
+        wait_in_pieces(wait, timeout_ns(timeout))
+    finally:
+        helping.depth = depth
+
+
+def wait_for_tickets(tickets: "List[TicketFuture[Any]]", wait_all: bool,
+                     timeout: Optional[float]) -> None:
+    """In a task of the same pool: waits for one or all of them, and runs what has not started."""
+    numbers = (ctypes.c_uint64 * len(tickets))(*[one._ticket.value for one in tickets])
+    _wait_inside(lambda span: _lib.pool_wait_many(numbers, len(tickets), int(wait_all), span, None),
+                 timeout)
+
+
 def hand_over(core: Core, task: _abi.Task, future: "TicketFuture[Any]") -> None:
     """Submits the task of future. If this raises, the task has not run and will not."""
     rules = future._rules
@@ -172,6 +196,8 @@ def hand_over(core: Core, task: _abi.Task, future: "TicketFuture[Any]") -> None:
     try:
         _submit(core, task, future)
         queue.expect(future._ticket.value, future)
+    except errors.WorkpoolError as error:
+        raise queue.failure(error) from None
     finally:
         queue.end_submit(mark)
 

@@ -10,7 +10,8 @@ _MOST_NS = 2**63 - 1
 
 
 def nanoseconds(seconds: float) -> int:
-    """Saturates: a time of centuries is no error. At least 1: 0 often stands for a default."""
+    """Saturates: a time of centuries is no error. At least 1: to the library 0 often stands for
+    "none" or for a default, and here it is a time that is over at once."""
     if seconds < 0 or seconds != seconds:
         raise ValueError(f"a time of {seconds} s; give a positive number of seconds")
     return max(1, int(seconds * 1e9)) if seconds < 2**33 else _MOST_NS
@@ -19,6 +20,13 @@ def nanoseconds(seconds: float) -> int:
 def optional_ns(seconds: Optional[float]) -> int:
     """0 for None, which is how the library says "none", or "the default"."""
     return 0 if seconds is None else nanoseconds(seconds)
+
+
+def positive_ns(name: str, seconds: float) -> int:
+    """For a time that makes no sense as 0."""
+    if not seconds > 0:
+        raise ValueError(f"{name} = {seconds} s; give more than 0")
+    return nanoseconds(seconds)
 
 
 def timeout_ns(seconds: Optional[float]) -> int:
@@ -33,8 +41,9 @@ def whole(name: str, value: int, most: int, least: int = 0) -> int:
 
 
 def choice(name: str, value: str, choices: Dict[str, int]) -> int:
+    """As the options by name have it, too: with "-"."""
     try:
-        return choices[value]
+        return choices[str(value).replace("-", "_")]
     except KeyError:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}"
                          ) from None

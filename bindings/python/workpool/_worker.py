@@ -12,7 +12,8 @@ import ctypes
 import logging
 import sys
 import threading
-from typing import Dict, List, Optional
+from contextlib import contextmanager
+from typing import Dict, Iterator, List, Optional
 
 LOGGER = logging.getLogger("workpool")
 
@@ -80,15 +81,32 @@ def leave() -> None:
         return
     sys.settrace(None)
     sys.setprofile(None)
-    # The threading module keeps its object for a foreign thread until the identifier is used again.
+    _forget_thread(ident)
+    worker._crew.pop(ident, None)
+    worker._ended.set()
+    _release(_GILSTATE_LOCKED)
+
+
+def _forget_thread(ident: int) -> None:
+    """The threading module keeps its object for a foreign thread until the identifier is used
+    again."""
     try:
         with threading._active_limbo_lock:  # type: ignore[attr-defined]
             threading._active.pop(ident, None)  # type: ignore[attr-defined]
     except AttributeError:
         pass
-    worker._crew.pop(ident, None)
-    worker._ended.set()
-    _release(_GILSTATE_LOCKED)
+
+
+@contextmanager
+def visit() -> Iterator[None]:
+    """On whatever thread: what asks for the current thread inside leaves no object for it."""
+    ident = threading.get_ident()
+    known = ident in getattr(threading, "_active", {})
+    try:
+        yield
+    finally:
+        if not known:
+            _forget_thread(ident)
 
 
 def interrupt(ident: int) -> None:

@@ -47,9 +47,10 @@ class CompletionQueue:
 
     def fileno(self) -> int:
         """A descriptor that is readable while completions wait. Do not read or close it."""
+        self.check_open()
         fd: int = _lib.pool_cq_fd(self._handle)
         if fd < 0:
-            raise errors.last_error(fd)
+            raise self.failure(errors.last_error(fd))
         return fd
 
     def poll(self, most: int = 256, timeout: Optional[float] = None) -> "List[TicketFuture[Any]]":
@@ -57,10 +58,14 @@ class CompletionQueue:
         one; [] if there is none in timeout seconds."""
         places = (_abi.Completion * whole("most", most, _abi.CQ_CAPACITY_MAX, 1))()
         count = ctypes.c_uint32()
-        if not wait_in_pieces(lambda span: _lib.pool_cq_poll(
-                self._handle, places, ctypes.sizeof(_abi.Completion), most, span,
-                ctypes.byref(count)), timeout_ns(timeout)):
-            return []
+        self.check_open()
+        try:
+            if not wait_in_pieces(lambda span: _lib.pool_cq_poll(
+                    self._handle, places, ctypes.sizeof(_abi.Completion), most, span,
+                    ctypes.byref(count)), timeout_ns(timeout)):
+                return []
+        except errors.WorkpoolError as error:
+            raise self.failure(error) from None
         taken = [self._take(place.ticket) for place in places[:count.value]]
         # Those of which this package does not know were submitted by C functions.
         return [future for future in taken if future is not None]
@@ -81,7 +86,7 @@ class CompletionQueue:
             self._give_up()
 
     def close(self) -> None:
-        """Detaches it and gives it back. Idempotent."""
+        """Detaches it and gives it back: poll() and a submit raise ClosedError. Idempotent."""
         self.detach()
         if not self._released:
             self._released = True
@@ -100,7 +105,18 @@ class CompletionQueue:
 
     # ---- called by a submit -----------------------------------------------------------------
 
+    def check_open(self) -> None:
+        if self._released:
+            raise errors.make(_abi.E_CLOSED, "the completion queue is closed")
+
+    def failure(self, error: errors.WorkpoolError) -> errors.WorkpoolError:
+        """error, unless it comes from a close() in the meantime."""
+        if error.code == _abi.E_BADHANDLE and self._released:
+            return errors.make(_abi.E_CLOSED, "the completion queue is closed")
+        return error
+
     def begin_submit(self) -> object:
+        self.check_open()
         mark = object()
         self._submitting[mark] = None
         return mark

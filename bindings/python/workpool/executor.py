@@ -24,6 +24,7 @@ from ._future import Future
 from ._native import NativeCalls, native_futures
 from ._options import Settings, make_settings
 from ._tasks import TaskCalls, TaskFuture, task_futures
+from .group import Group
 from .rules import Rules
 
 if TYPE_CHECKING:
@@ -119,8 +120,9 @@ class Executor(NativeCalls, TaskCalls, futures.Executor):
     on_full             at that limit: "reject" raises FullError, "block" waits for room, ...
     options             submit_timeout, strategy, lanes, aging, lane_limit, queue_limit_bytes, rate,
                         on_rate, codel_target, codel_interval, retry_budget, dead_letter,
-                        queue_high, queue_low, watermark, stuck_after, stuck, task_isolation: as for
-                        Pool; workers_max, as preset() has it, is max_workers
+                        queue_high, queue_low, watermark, stuck_after, stuck, log, log_level,
+                        on_exception, prestart, workers_limit, inherit_affinity, task_isolation: as
+                        for Pool; workers_max, as preset() has it, is max_workers
 
     What was submitted still finishes when the last reference is dropped, and at the end of the
     interpreter."""
@@ -171,17 +173,12 @@ class Executor(NativeCalls, TaskCalls, futures.Executor):
             raise
         return future
 
-    def submit_task(self, rules: Rules, fn: "Callable[P, T]", /, *args: "P.args",
-                    **kwargs: "P.kwargs") -> "TaskFuture[T]":
-        """Runs fn(*args, **kwargs) on a worker as rules say."""
-        return self._submit_task(rules, fn, args, kwargs)
-
     def _submit_task(self, rules: Rules, fn: Callable[..., T], args: Tuple[Any, ...],
-                     kwargs: Dict[str, Any]) -> "TaskFuture[T]":
+                     kwargs: Dict[str, Any], group: Optional[Group] = None) -> "TaskFuture[T]":
         core = self._core
         core.refuse()
         try:
-            return _tasks.submit(self, core, rules, fn, args, kwargs)
+            return _tasks.submit(self, core, rules, fn, args, kwargs, group=group)
         except errors.WorkpoolError:
             core.refuse()
             raise

@@ -6,6 +6,7 @@ Executor is what most programs want. A call through a Pool costs less, because i
 
 import ctypes
 import itertools
+import logging
 import sys
 import threading
 import weakref
@@ -154,11 +155,30 @@ class Pool(NativeCalls, TaskCalls):
     stuck_after    seconds after which a run is stuck: stuck(Running) is called once, and running()
                    tells more
 
+    log            a logging.Logger, or a function of a level of logging and a text, as its log():
+                   what the pool has to say, from any thread, several at once. What calls of a
+                   Pool's submit() raise goes to threading.excepthook, not here
+    log_level      "off", "error", "warn", "info", "debug": messages of this level and above
+    on_exception   of native functions in C++ (a Python exception never is one): "capture", the
+                   future raises; "terminate", the process ends where it was thrown, to be debugged
+
+    Threads:
+    prestart       workers that are started at once, and waited for
+    workers_limit  most threads, with those that stand in for workers that wait; 0 = 4096
+    inherit_affinity  True: workers run on the CPUs of the thread that makes the pool, not on all of
+                   the process
     task_isolation what a worker puts back after a task that has changed it: "none", "fp"
                    (floating-point control, errno), "full" (signal mask, nice value, CPUs, ...)
 
-    watermark and stuck are called on a thread that other pools share: be quick. They and
-    dead_letter are held until the pool has ended.
+    Not an argument is stack_bytes, which is what threading.stack_size() says, or 8 MiB; drop is
+    taken, by this package itself.
+
+    Times are seconds, and None is "without". 0 is over at once: keep_alive=0 ends a thread that is
+    idle, submit_timeout=0 does not wait, aging=0 rises at once. codel_target and codel_interval are
+    more than 0.
+
+    watermark and stuck are called on a thread that other pools share: be quick. They, dead_letter
+    and log are held until the pool has ended.
 
     Use it in a with statement, or call destroy(). Dropping the last reference, also inside one of
     its own tasks, releases the pool: what waits is cancelled, what runs ends. At the end of the
@@ -177,7 +197,10 @@ class Pool(NativeCalls, TaskCalls):
                  watermark: Optional[Callable[[bool, int], object]] = None,
                  stuck_after: Optional[float] = None,
                  stuck: Optional[Callable[[Running], object]] = None,
-                 task_isolation: str = "none") -> None:
+                 task_isolation: str = "none", workers_limit: int = 0, prestart: int = 0,
+                 inherit_affinity: bool = False, on_exception: str = "capture",
+                 log: Union[None, logging.Logger, Callable[[int, str], object]] = None,
+                 log_level: str = "info") -> None:
         self._core = Core(make_settings(
             workers_min=workers_min, workers_max=workers_max, keep_alive=keep_alive,
             queue_limit=queue_limit, on_full=on_full, submit_timeout=submit_timeout,
@@ -186,7 +209,9 @@ class Pool(NativeCalls, TaskCalls):
             codel_target=codel_target, codel_interval=codel_interval, retry_budget=retry_budget,
             dead_letter=dead_letter, queue_high=queue_high, queue_low=queue_low,
             watermark=watermark, stuck_after=stuck_after, stuck=stuck,
-            task_isolation=task_isolation), name)
+            task_isolation=task_isolation, workers_limit=workers_limit, prestart=prestart,
+            inherit_affinity=inherit_affinity, on_exception=on_exception, log=log,
+            log_level=log_level), name)
         self._hook_ids: Dict[int, int] = {}
         finalizer = weakref.finalize(self, _abandon, self._core, self._hook_ids)
         finalizer.atexit = False

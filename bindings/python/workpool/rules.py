@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any, Dict, Hashable, Optional, Union
 
 from . import _abi, errors
-from ._units import I32, U32, U64, choice, nanoseconds, optional_ns, whole
+from ._units import I32, U32, U64, choice, nanoseconds, optional_ns, positive_ns, whole
 from .completions import CompletionQueue
 from .tokens import CancelToken
 
@@ -16,7 +16,7 @@ ON_FULL: Dict[str, int] = {
     "caller_runs": _abi.ON_FULL_CALLER_RUNS, "drop_oldest": _abi.ON_FULL_DROP_OLDEST,
     "drop_lowest": _abi.ON_FULL_DROP_LOWEST,
 }
-DROPS = ("drop_oldest", "drop_lowest")
+DROPS = (_abi.ON_FULL_DROP_OLDEST, _abi.ON_FULL_DROP_LOWEST)
 ON_RATE: Dict[str, int] = {"reject": _abi.ON_RATE_REJECT, "block": _abi.ON_RATE_BLOCK,
                            "delay": _abi.ON_RATE_DELAY}
 _JITTER: Dict[str, int] = {"full": _abi.JITTER_FULL, "equal": _abi.JITTER_EQUAL,
@@ -43,7 +43,7 @@ class Rate:
     def __post_init__(self) -> None:
         whole("Rate.count", self.count, U64, 1)
         whole("Rate.burst", self.burst, U32, 1)
-        nanoseconds(self.per)
+        positive_ns("Rate.per", self.per)
 
 
 def rate_of(given: Union[int, Rate]) -> Rate:
@@ -113,6 +113,11 @@ class Rules:
     """What a task asks for: submit_task(Rules(priority=1), fn, *args). One object serves many
     tasks, of many pools; dataclasses.replace(rules, key=...) changes it for one.
 
+    Times are in seconds, and None is "without". 0 is a time that is over at once, as in
+    concurrent.futures: with queue_timeout=0 the task has expired when it could begin, with
+    run_timeout=0 a run is asked to stop from its beginning, submit_timeout=0 does not wait, and
+    delay=0 is no delay. A deadline that has passed, as 0 has, makes submit_task raise ExpiredError.
+
     priority       higher goes first; see strategy and lanes of the pool
     key            tasks of the same key run one after another, in the order of their submission;
                    any hashable value, numbers from 1 to 2**64 - 1 as they are
@@ -121,7 +126,8 @@ class Rules:
     queue_timeout  seconds that it may wait for its first run; then it has expired
     run_timeout    seconds after which a run is asked to stop (task.should_stop)
     delay          seconds before the first run
-    period         runs again and again, every so many seconds, until it fails or is cancelled
+    period         runs again and again, every so many seconds, more than 0, until it fails or is
+                   cancelled
     period_mode    "fixed_rate": runs begin on a grid, missed ones are left out; "fixed_delay":
                    period lies between the end of a run and the beginning of the next
     retry          see Retry; None = that of its class
@@ -158,11 +164,12 @@ class Rules:
             task.key = _key(self.key)
         task.class_id = whole("class_id", self.class_id, _abi.CLASS_MAX)
         if self.deadline is not None:
-            task.deadline_ns = nanoseconds(max(0.0, self.deadline))
+            task.deadline_ns = nanoseconds(max(self.deadline, 0.0))
         task.queue_timeout_ns = optional_ns(self.queue_timeout)
         task.run_timeout_ns = optional_ns(self.run_timeout)
-        task.delay_ns = optional_ns(self.delay)
-        task.period_ns = optional_ns(self.period)
+        task.delay_ns = 0 if self.delay == 0 else optional_ns(self.delay)
+        if self.period is not None:
+            task.period_ns = positive_ns("period", self.period)
         task.period_mode = choice("period_mode", self.period_mode, _PERIOD)
         if self.retry is not None:
             self.retry.fill(task)
@@ -183,7 +190,7 @@ class Rules:
     @property
     def drops(self) -> bool:
         """Whether its submit may drop other tasks."""
-        return self.on_full in DROPS
+        return self._made.on_full in DROPS
 
     def to_task(self) -> _abi.Task:
         """A pool_task_t without its functions."""
