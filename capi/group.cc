@@ -86,7 +86,7 @@ pool_status_t pool_group_cancel(pool_group_t group) {
       while (TaskRecord* member = g.members().ClaimOne(true, &was_held)) {
         const RecordReference reference(*member);
         pool->engine().ClaimedElsewhere(was_held);
-        EndUnfinished(*member, nullptr, POOL_E_CANCELLED);
+        EndUnfinished(*member, nullptr, POOL_CANCELLED, POOL_E_CANCELLED);
       }
       return POOL_OK;
     });

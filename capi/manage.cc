@@ -63,6 +63,28 @@ pool_status_t pool_running(pool_t pool, int64_t longer_than_ns, void* out, uint3
   });
 }
 
+pool_status_t pool_dead_letters(pool_t pool, void* out, uint32_t elem_size, uint32_t cap, uint32_t* n, uint64_t* lost) {
+  return Guard(__func__, [&]() -> Status {
+    if (n == nullptr) return FailConst(POOL_E_INVALID, "n is NULL");
+    *n = 0;
+    if (out == nullptr && cap > 0) return FailConst(POOL_E_INVALID, "out is NULL with cap > 0");
+    const Status status = CheckOutSize(elem_size, "out");
+    if (status != POOL_OK) return status;
+    return WithPool(pool, [&](Pool& p) -> Status {
+      DeadLetters& letters = p.engine().dead_letters;
+      if (!letters.on()) {
+        return FailConst(POOL_E_INVALID, "the pool keeps no dead letters; create it with options.dead_letter_limit");
+      }
+      pool_dead_letter_t letter;
+      for (; *n < cap && letters.Take(&letter); ++*n) {
+        CopyOut(letter, reinterpret_cast<pool_dead_letter_t*>(static_cast<char*>(out) + size_t{*n} * elem_size), elem_size);
+      }
+      if (lost != nullptr) *lost = letters.TakeLost();
+      return POOL_OK;
+    });
+  });
+}
+
 pool_status_t pool_class_options_init(pool_class_options_t* options, uint32_t size) {
   return Guard(__func__, [&] { return InitStruct(options, size, "options"); });
 }

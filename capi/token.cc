@@ -16,7 +16,7 @@ void EndMember(TaskRecord& record, int32_t reason) {
   bool was_held = false;
   if (!record.Claim(&was_held)) return;
   engine.ClaimedElsewhere(was_held);
-  EndUnfinished(record, nullptr, reason);
+  EndUnfinished(record, nullptr, POOL_CANCELLED, reason);
 }
 
 }  // namespace

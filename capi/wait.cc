@@ -59,7 +59,7 @@ Status Cancel(Handles& handles, TaskRecord& record) {
     bool was_held = false;
     if (pool.status() == POOL_OK && record.Claim(&was_held)) {
       record.engine->ClaimedElsewhere(was_held);
-      EndUnfinished(record, nullptr, POOL_E_CANCELLED);
+      EndUnfinished(record, nullptr, POOL_CANCELLED, POOL_E_CANCELLED);
       return POOL_OK;
     }
     // Not stopped: it has just begun to wait for another attempt.

@@ -108,8 +108,8 @@ typedef struct pool_ctx pool_ctx_t;
 #define POOL_DONE 0
 #define POOL_FAILED 1
 #define POOL_CANCELLED 2
-#define POOL_EXPIRED 3 /* its deadline or queue timeout passed before it started */
-#define POOL_SHED 4    /* dropped while it waited, to make room or because the queue was too slow */
+#define POOL_EXPIRED 3 /* its deadline or queue timeout passed while it waited for a run, or asked for another one */
+#define POOL_SHED 4    /* dropped while it waited: to make room (code FULL), or because the queue was too slow (TIMEOUT) */
 
 /* What a task may return besides 0 and a failure: try me again (pool_task_t.retries_max). */
 #define POOL_RETRY 1
@@ -119,12 +119,16 @@ typedef struct pool_ctx pool_ctx_t;
 #define POOL_ON_FULL_REJECT 1  /* return POOL_E_FULL at once */
 #define POOL_ON_FULL_BLOCK 2   /* wait for room, at most submit_timeout_ns */
 #define POOL_ON_FULL_CALLER_RUNS 3 /* the submit runs the task on its own thread, and returns when it has ended. While it may
-                                      not run yet for others of its key or class, the submit waits, unless in a task */
-#define POOL_ON_FULL_DROP_OLDEST 4 /* the task that has waited longest is shed. With POOL_STRATEGY_STEALING: the oldest of
-                                      one injection queue, of which there are two a CPU; what a worker has taken
-                                      to its own queue is not shed */
-#define POOL_ON_FULL_DROP_LOWEST 5 /* a task of the lowest priority that waits is shed, if that is below the new one's;
-                                      else POOL_E_FULL */
+                                      not run yet, for others of its key or class, a rate, or until its next attempt, the
+                                      submit waits, unless in a task. For a periodic task it does not wait. One with a
+                                      delay gets POOL_E_FULL */
+#define POOL_ON_FULL_DROP_OLDEST 4 /* the task that has waited longest in a queue is shed, and the next one, until there is
+                                      room. What is held (behind its key, its class, a rate, until its time) is not shed:
+                                      if only that takes up the limit, POOL_E_FULL. With POOL_STRATEGY_STEALING: the
+                                      oldest of one injection queue, of which there are two a CPU; what a worker has
+                                      taken to its own queue is not shed */
+#define POOL_ON_FULL_DROP_LOWEST 5 /* the same with tasks of the lowest priority that wait, while that is below the new
+                                      one's; else POOL_E_FULL. With FIFO and LIFO there is no lower one */
 
 /* What a submit does when a rate limit has no token for it. */
 #define POOL_ON_RATE_DEFAULT 0 /* in a task: as its class, else as the pool says; there: DELAY */
@@ -134,8 +138,9 @@ typedef struct pool_ctx pool_ctx_t;
 
 /* options.strategy: which waiting task a worker takes. The order is that of takes: when a task starts, at
  * most workers - 1 of those taken before it have not started yet. With one worker it is exact. */
-#define POOL_STRATEGY_STEALING 0 /* own newest, then injection queues in turn, then others' oldest; lanes by priority */
-#define POOL_STRATEGY_FIFO 1     /* one queue for all, in the order of arrival */
+#define POOL_STRATEGY_STEALING 0 /* own newest, then injection queues in turn, then others' oldest; lanes by priority: a
+                                    higher task is the next one that a worker takes, before its own */
+#define POOL_STRATEGY_FIFO 1     /* one queue for all, in the order of arrival; what is held arrives when it is not any more */
 #define POOL_STRATEGY_LIFO 2     /* one queue for all, newest first */
 #define POOL_STRATEGY_PRIORITY 3 /* one queue for all, highest priority (any int32_t) first, FIFO among equals */
 
@@ -186,6 +191,7 @@ typedef struct pool_ctx pool_ctx_t;
 #define POOL_NAME_MAX 63u         /* longest name in bytes */
 #define POOL_LANES_MAX 16u        /* most lanes */
 #define POOL_CLASS_MAX 255u       /* largest class_id */
+#define POOL_HISTORY_MAX 8u       /* most attempts in the history of a dead letter */
 #define POOL_CQ_CAPACITY_MAX 16777216u /* largest completion queue */
 
 typedef struct pool_result {
@@ -213,9 +219,38 @@ typedef void (*pool_drop_fn)(void *arg, int32_t outcome);
 /* Whether a task that failed with code in its attempt-th run, counted from 1, is to be tried again: 0 no. Runs where the
  * task ran. */
 typedef int32_t (*pool_retry_fn)(void *arg, int32_t code, uint32_t attempt);
+/* One run of a task that did not succeed. */
+typedef struct pool_attempt {
+  uint32_t struct_size;
+  int32_t code;
+  int32_t worker;    /* as in pool_result_t */
+  uint32_t reserved;
+  uint64_t start_ns; /* as of pool_now_ns */
+  uint64_t run_ns;
+} pool_attempt_t;
 /* Called once for every task with rules, a ticket or a group, and for every one of pool_submit_task, that failed for good,
- * after done and before drop. */
-typedef void (*pool_dead_letter_fn)(void *user, void *arg, const pool_result_t *r);
+ * after done and before drop. history: its last attempts, at most POOL_HISTORY_MAX, oldest first, the one that *r tells of
+ * included; of a periodic task those since it last succeeded. Without memory it may lack some. */
+typedef void (*pool_dead_letter_fn)(void *user, void *arg, const pool_result_t *r, const pool_attempt_t *history,
+                                    uint32_t history_count);
+/* A task that failed for good, as pool_dead_letters lists it. */
+typedef struct pool_dead_letter {
+  uint32_t struct_size;
+  int32_t code;
+  uint32_t attempts;
+  int32_t worker;
+  uint32_t flags;         /* POOL_RESULT_... */
+  uint32_t history_count; /* of history */
+  pool_ticket_t ticket;   /* 0: none */
+  void *arg;              /* its value; drop has been called for it, so what it points to may be gone */
+  uint64_t value;
+  uint64_t wait_ns;
+  uint64_t run_ns;
+  uint64_t ended_ns;      /* as of pool_now_ns */
+  pool_attempt_t history[8]; /* as for pool_dead_letter_fn */
+  char name[64];          /* or "" */
+  char text[256];         /* as in pool_result_t */
+} pool_dead_letter_t;
 /* Called when the tasks that wait reach options.queue_high (above = 1), and then when they have fallen to queue_low (above
  * = 0), on a thread of the library's own, which other pools share: be quick. Changes that follow each other fast may be told
  * as one. */
@@ -292,11 +327,16 @@ typedef struct pool_options {
   int32_t strategy;          /* POOL_STRATEGY_...; default STEALING */
   uint32_t lanes;            /* priorities with STEALING: task.priority is -(lanes - 1) / 2 ... lanes / 2; 0 = 3;
                                 at most POOL_LANES_MAX. With FIFO and LIFO there are none */
-  int64_t aging_ns;          /* with lanes: a task that has waited for so long times the levels above it gets a share
-                                of one in eight takes while higher ones wait; 0 = 100 ms; POOL_FOREVER: no aging */
-  uint64_t lane_limit;       /* tasks that may wait in each lane but that of priority 0; 0 = no limit of its own */
-  uint64_t queue_limit_bytes; /* sum of task.cost_bytes of the tasks accepted and not yet started; 0 = no limit */
-  uint64_t rate_count;       /* at most so many tasks start in each rate_period_ns; 0 = no limit */
+  int64_t aging_ns;          /* with lanes: the first task of a lane that has waited for so long times the levels above it
+                                is the next one that a worker takes, and those behind it get a share of one in eight
+                                takes while higher ones wait; 0 = 100 ms; POOL_FOREVER: no aging. One of priority 0
+                                waits since a worker first passed it over */
+  uint64_t lane_limit;       /* tasks that may wait in each lane but that of priority 0, those that are held not counted;
+                                0 = no limit of its own */
+  uint64_t queue_limit_bytes; /* sum of task.cost_bytes of the tasks accepted and not yet started; 0 = no limit. A task
+                                that costs more than the limit is admitted when nothing else counts */
+  uint64_t rate_count;       /* at most so many runs are let begin in each rate_period_ns, retries and periods included;
+                                0 = no limit. Tasks wait for it in line, in the order in which they are ready */
   int64_t rate_period_ns;    /* 0 = 1 s */
   uint32_t rate_burst;       /* and so many at once; 0 = 1 */
   int32_t on_rate;           /* POOL_ON_RATE_...; default DELAY */
@@ -316,7 +356,7 @@ typedef struct pool_options {
   pool_stuck_fn stuck;       /* or NULL: only pool_running tells */
   void *stuck_user;
   int32_t task_isolation;    /* POOL_ISOLATION_...; default NONE */
-  uint32_t reserved2;
+  uint32_t dead_letter_limit; /* the last so many dead letters are kept for pool_dead_letters; 0 = none */
 } pool_options_t;
 
 /* Fills *options with defaults; size is sizeof(pool_options_t) as the caller knows it.
@@ -399,8 +439,7 @@ POOL_API pool_status_t pool_options_set(pool_options_t *options, const char *nam
  * workers go after 100 ms, no queue limit (but a submit that blocks, if one is set afterwards), stealing.
  * OK, NOTFOUND, INVALID (NULL), TOOBIG (then nothing is set). [any-thread] [fork-child-ok] Since 0.1. */
 POOL_API pool_status_t pool_options_preset(pool_options_t *options, const char *preset);
-/* Changes a live option of a pool at once, also for tasks that wait; but one that has its time by a rate limit keeps
- * it, and what is beyond a lower limit stays. A rate_count other than 0 is refused where plain submits do not ask for a
+/* Changes a live option of a pool at once, also for tasks that wait, but what is beyond a lower limit stays. A rate_count other than 0 is refused where plain submits do not ask for a
  * rate: the pool needs one at create, which may be set to 0 then. OK, NOTFOUND (the name), INVALID (the value; an option
  * that is fixed at create; NULL; shared pool), THREAD and NOMEM (aging_ms, which may need a thread of the library's
  * own). [any-thread] Since 0.1. */
@@ -414,13 +453,14 @@ POOL_API pool_status_t pool_get(pool_t pool, const char *name, char *buf, size_t
 
 /* The fast path: run(arg) on some worker. No ticket; options.drop ends arg's life. From a worker of the
  * pool the task goes to that worker's own queue.
- * OK, INVALID (run NULL), FULL, TIMEOUT (ON_FULL_BLOCK), CLOSED, THREAD (no worker lives and none could be
- * started), NOMEM. [any-thread] [may-block] (only ON_FULL_BLOCK) Since 0.1. */
+ * OK, INVALID (run NULL), FULL, RATE, TIMEOUT (of a submit that blocks), CLOSED, THREAD (no worker lives and none
+ * could be started), NOMEM. [any-thread] [may-block] (as on_full and on_rate say) [runs-user-code]
+ * (CALLER_RUNS; drop of a task that is shed) Since 0.1. */
 POOL_API pool_status_t pool_submit(pool_t pool, pool_run_fn run, void *arg);
 
 /* The fast path for arrays: run(args[i]) for i < n. *accepted (may be NULL) tells how many, a prefix of
  * args; fewer than n come with the status that stopped it. As pool_submit; INVALID also for args NULL
- * with n > 0. [any-thread] [may-block] Since 0.1. */
+ * with n > 0. [any-thread] [may-block] [runs-user-code] Since 0.1. */
 POOL_API pool_status_t pool_submit_many(pool_t pool, pool_run_fn run, void *const *args, uint32_t n,
                                         uint32_t *accepted);
 
@@ -436,8 +476,9 @@ typedef struct pool_task {
   const char *name;          /* for logs and errors; or NULL; <= POOL_NAME_MAX bytes */
   pool_token_t token;        /* puts it under a token; 0 = none */
   pool_cq_t cq;              /* where its completion goes; 0 = nowhere */
-  uint64_t key;              /* tasks of one key run one after another, in the order of their submits (one with a delay, or
-                                for another period, joins the line when its time has come); 0 = none */
+  uint64_t key;              /* tasks of one key run one after another, in the order of their submits, whatever their
+                                priority (one with a delay, or for another period, joins the line when its time has
+                                come); 0 = none */
   int32_t priority;          /* higher goes first; see options.lanes and POOL_STRATEGY_PRIORITY */
   uint32_t class_id;         /* see pool_class_set; 0 = none */
   uint64_t cost_bytes;       /* counts against options.queue_limit_bytes while it waits */
@@ -464,7 +505,7 @@ POOL_API pool_status_t pool_task_init(pool_task_t *task, uint32_t size);
 
 /* Submits one task with all its fields. *out (may be NULL) is a ticket, owned by the caller:
  * pool_ticket_release. As pool_submit (FULL also for a full lane or completion queue), and BADHANDLE for a bad group, token
- * or queue, CANCELLED for a cancelled one, CLOSED for a detached queue, EXPIRED for a deadline that has passed, RATE,
+ * or queue, CANCELLED for a cancelled one, CLOSED for a detached queue, EXPIRED for a deadline that has passed,
  * INVALID for a bad field, NOTFOUND for a class that was not set, TOOBIG. What waits for a time needs a thread of the
  * library's own, one for the process: THREAD if it cannot be started.
  * [any-thread] [may-block] [runs-user-code] (CALLER_RUNS; drop of a task that is shed) Since 0.1. */
@@ -472,7 +513,7 @@ POOL_API pool_status_t pool_submit_task(pool_t pool, const pool_task_t *task,
                                         pool_ticket_t *out_or_null);
 
 /* Submits n tasks; tasks[i] begins stride bytes after tasks[i - 1]. tickets (may be NULL) has room for n.
- * *accepted as in pool_submit_many. [any-thread] [may-block] Since 0.1. */
+ * *accepted as in pool_submit_many. [any-thread] [may-block] [runs-user-code] Since 0.1. */
 POOL_API pool_status_t pool_submit_batch(pool_t pool, const pool_task_t *tasks, uint32_t stride,
                                          uint32_t n, pool_ticket_t *tickets_or_null,
                                          uint32_t *accepted);
@@ -637,7 +678,9 @@ POOL_API pool_status_t pool_cq_release(pool_cq_t cq);
 /* What the tasks of one class share. Fields as in pool_options_t and pool_task_t. */
 typedef struct pool_class_options {
   uint32_t struct_size;
-  uint32_t concurrency_max;  /* at most so many of the class run at once, those that wait for a retry included; 0 = any */
+  uint32_t concurrency_max;  /* at most so many of the class run at once, those that wait for a retry included; the others
+                                wait in line, whatever their priority; 0 = any. A task must not wait for another one of
+                                its class that may be in that line: it could wait for ever */
   uint64_t rate_count;
   int64_t rate_period_ns;
   uint32_t rate_burst;
@@ -654,7 +697,7 @@ typedef struct pool_class_options {
 /* As pool_options_init. [any-thread] [fork-child-ok] Since 0.1. */
 POOL_API pool_status_t pool_class_options_init(pool_class_options_t *options, uint32_t size);
 /* Makes class class_id (1 ... POOL_CLASS_MAX) of a pool, or changes it for tasks submitted from now on; limits hold for
- * those that wait, too. OK, INVALID, TOOBIG, NOMEM. [any-thread] Since 0.1. */
+ * those that wait, too. OK, INVALID, TOOBIG, NOMEM, THREAD (with a rate). [any-thread] Since 0.1. */
 POOL_API pool_status_t pool_class_set(pool_t pool, uint32_t class_id, const pool_class_options_t *options);
 
 /* ---- workers and hooks ------------------------------------------------------------------- */
@@ -723,6 +766,13 @@ POOL_API pool_status_t pool_stats(pool_t pool, pool_stats_t *out, uint32_t size)
  * OK, INVALID (no stuck_after_ns, too). [any-thread] Since 0.1. */
 POOL_API pool_status_t pool_running(pool_t pool, int64_t longer_than_ns, void *out, uint32_t elem_size,
                                     uint32_t cap, uint32_t *n);
+
+/* Takes out dead letters, oldest first, at most cap of them to out, elem_size (sizeof(pool_dead_letter_t)) bytes apart; *n
+ * tells how many. *lost (may be NULL): how many were not kept since the last call that asked, because there were more than
+ * options.dead_letter_limit, which the pool needs. A letter is there before the callbacks of its task.
+ * OK, INVALID (no dead_letter_limit, too). [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_dead_letters(pool_t pool, void *out, uint32_t elem_size, uint32_t cap, uint32_t *n,
+                                         uint64_t *lost);
 
 #ifdef __cplusplus
 }

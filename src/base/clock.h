@@ -8,6 +8,8 @@
 namespace workpool {
 
 uint64_t NowNs();
+// CPU time of the calling thread.
+uint64_t OwnCpuNs();
 
 // So long after now_ns, at the latest when time ends.
 inline uint64_t TimeAfter(uint64_t now_ns, uint64_t ns) {

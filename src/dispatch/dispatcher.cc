@@ -198,6 +198,7 @@ bool Dispatcher::NormalWaits() const {
 }
 
 bool Dispatcher::TakeFromLanes(Slot* out, Ordinary ordinary, LaneTurn& turn, TaskPlace* place) {
+  turn.normal_first = false;
   if (!lanes_used()) return false;
   for (;;) {
     const uint32_t waits = WaitingLanes();
@@ -206,7 +207,10 @@ bool Dispatcher::TakeFromLanes(Slot* out, Ordinary ordinary, LaneTurn& turn, Tas
     const bool normal_waits = ordinary == Ordinary::kHere || (ordinary == Ordinary::kPerhaps && NormalWaits());
     const uint64_t now_ns = NowNs();
     const uint32_t lane = lanes_.Choose(waits | (normal_waits ? 1u << normal : 0), now_ns, turn);
-    if (lane == normal) return false;
+    if (lane == normal) {
+      turn.normal_first = true;
+      return false;
+    }
     // What other workers have in their own queues goes before a lower lane, unless that is due.
     if (ordinary == Ordinary::kPerhaps && lane > normal && lanes_.DueNs(lane) > now_ns) return false;
     InjectionQueue& queue = queues_[count_ + lane];

@@ -25,25 +25,32 @@ uint32_t Lanes::Choose(uint32_t waits, uint64_t now_ns, LaneTurn& turn) {
   } else if (turn.normal_since_ns == 0) {
     turn.normal_since_ns = now_ns;
   }
-  if (turn.since_due < kDueShare - 1) {
+  const auto since_ns = [&](uint32_t lane) {
+    return lane == normal() ? turn.normal_since_ns : since_ns_[lane].load(kRelaxed);
+  };
+  uint32_t due = 0;
+  uint32_t fresh = 0;  // whose first task has not had its turn
+  for (uint32_t lane = top + 1; lane < count(); ++lane) {
+    if ((waits >> lane & 1) == 0 || DueNs(lane, since_ns(lane)) > now_ns) continue;
+    due |= 1u << lane;
+    if (since_ns(lane) > turn.turn_ns[lane]) fresh |= 1u << lane;
+  }
+  if (fresh == 0 && turn.since_due < kDueShare - 1) {
     ++turn.since_due;
     return top;
   }
-  const auto due_ns = [&](uint32_t lane) { return lane == normal() ? DueNs(lane, turn.normal_since_ns) : DueNs(lane); };
-  uint32_t due = 0;
-  for (uint32_t lane = top + 1; lane < count(); ++lane) {
-    if ((waits >> lane & 1) != 0 && due_ns(lane) <= now_ns) due |= 1u << lane;
-  }
   if (due == 0) return top;
+  if (fresh != 0) due = fresh;
   // The one that has been due longest, but each once in a round: else one that is never empty would be it for ever.
   if ((due & ~turn.served) == 0) turn.served = 0;
   due &= ~turn.served;
   auto chosen = static_cast<uint32_t>(std::countr_zero(due));
   for (uint32_t lane = chosen + 1; lane < count(); ++lane) {
-    if ((due >> lane & 1) != 0 && due_ns(lane) < due_ns(chosen)) chosen = lane;
+    if ((due >> lane & 1) != 0 && DueNs(lane, since_ns(lane)) < DueNs(chosen, since_ns(chosen))) chosen = lane;
   }
   turn.served |= 1u << chosen;
   turn.since_due = 0;
+  turn.turn_ns[chosen] = now_ns;
   return chosen;
 }
 

@@ -1,7 +1,7 @@
 // Lanes: which of the tasks that wait is to be taken next, by their priority. Lane 0 is for ordinary tasks; those above it
 // are urgent, those below it are for what has time. Higher lanes go first; but a lane in which tasks have waited for
-// aging_ns times its distance from the top is due, and while higher ones wait, every eighth take is from one that is due,
-// from each in turn.
+// aging_ns times its distance from the top is due. While higher ones wait, the first task of a lane that is due goes next,
+// and of those behind it every eighth take is one, from each such lane in turn.
 // So nothing starves, and a backlog of old tasks does not hold up urgent ones.
 // Threads: all, any thread. Pure but for the times since when lanes have waited.
 #pragma once
@@ -13,17 +13,20 @@
 
 namespace workpool {
 
-// Of one who takes: how many takes ago a lane that was due had its turn, which ones have had theirs in this round, and since
-// when it has passed ordinary tasks over (0: it does not), which carry no time.
+inline constexpr uint32_t kLanesMax = 16;
+
+// Of one who takes.
 struct LaneTurn {
-  uint32_t since_due = UINT32_MAX;
-  uint32_t served = 0;
-  uint64_t normal_since_ns = 0;
+  uint32_t since_due = UINT32_MAX;  // how many takes ago a lane that was due had its turn
+  uint32_t served = 0;              // which ones have had theirs in this round
+  uint64_t normal_since_ns = 0;     // since when it has passed ordinary tasks over, which carry no time; 0: it does not
+  bool normal_first = false;         // its last look at the lanes let an ordinary task go first
+  uint64_t turn_ns[kLanesMax] = {};  // when each lane last had a turn for being due
 };
 
 class Lanes {
  public:
-  static constexpr uint32_t kMax = 16;
+  static constexpr uint32_t kMax = kLanesMax;
   // One take in so many is from a lane that is due.
   static constexpr uint32_t kDueShare = 8;
 

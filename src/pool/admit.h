@@ -7,10 +7,17 @@
 
 namespace workpool {
 
+// There was nothing to shed. That may be otherwise at once where all lie in one queue, or are shed without a choice.
+inline bool Pool::MayHaveRoomInAMoment(const AdmissionPolicy& policy, bool lane_full) const {
+  const bool empty = engine_.dispatcher.Size() == 0;
+  return empty ? !engine_.own_queues : policy.on_full == POOL_ON_FULL_DROP_OLDEST && !lane_full;
+}
+
 template <typename Attempt, typename HasRoom>
 Status Pool::Admit(const AdmissionPolicy& policy, uint64_t deadline_ns, int32_t priority, Attempt attempt,
                    HasRoom has_room) {
-  // What a worker has just taken from the one queue of the pool counts until it starts, in a moment.
+  // What a worker has just taken from the one queue of the pool counts until it starts, in a moment; and what another
+  // submitter has room for is queued in a moment.
   constexpr uint64_t kMomentNs = 1'000'000;
   for (uint32_t moments = 0;;) {
     const uint32_t lane_tombstones = engine_.lane_tombstones.load(kRelaxed);
@@ -22,7 +29,8 @@ Status Pool::Admit(const AdmissionPolicy& policy, uint64_t deadline_ns, int32_t 
       case POOL_ON_FULL_DROP_OLDEST:
       case POOL_ON_FULL_DROP_LOWEST:
         if (MakeRoom(policy, priority)) continue;
-        if (!engine_.own_queues && engine_.dispatcher.Size() == 0 && moments++ < 8) {
+        if (moments < 8 && MayHaveRoomInAMoment(policy, lane_full)) {
+          ++moments;
           (void)engine_.space_event.Await(NowNs() + kMomentNs, has_room);
           continue;
         }

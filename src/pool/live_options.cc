@@ -32,6 +32,12 @@ Status SetAging(Engine& engine, uint64_t aging_ns) {
   return POOL_OK;
 }
 
+// Who waits in line for a token has it at another time.
+void SetRate(Engine& engine, const Rate& rate) {
+  engine.rate.SetRate(rate);
+  if (engine.timers.started()) (void)engine.timers.AdmitAt(engine.rate.DueNs());
+}
+
 // Tells the parts of the pool that row is about.
 Status Apply(Engine& engine, const OptionRow& row, const EngineOptions& options) {
   switch (row.offset) {
@@ -41,7 +47,7 @@ Status Apply(Engine& engine, const OptionRow& row, const EngineOptions& options)
     case offsetof(pool_options_t, queue_limit_bytes): engine.bytes.SetLimit(options.queue_limit_bytes); break;
     case offsetof(pool_options_t, rate_count):
     case offsetof(pool_options_t, rate_period_ns):
-    case offsetof(pool_options_t, rate_burst): engine.rate.SetRate(options.rate); break;
+    case offsetof(pool_options_t, rate_burst): SetRate(engine, options.rate); break;
     case offsetof(pool_options_t, retry_count):
     case offsetof(pool_options_t, retry_period_ns): engine.retry_budget.SetRate(options.retry_rate); return POOL_OK;
     default: return Fail(POOL_E_INTERNAL, "nobody applies %s", row.name);

@@ -77,6 +77,8 @@ constexpr OptionRow kRows[] = {
      .doc = "At most so many retries begin in each retry_period_ms; 0: no limit."},
     {WORKPOOL_TIME(retry_period), .fallback = "1000", .min = 1, .max = kTimeMax, .live = true,
      .doc = "The period of retry_count."},
+    {WORKPOOL_UINT(dead_letter_limit), .fallback = "0", .min = 0, .max = UINT32_MAX,
+     .doc = "The last so many dead letters are kept for pool_dead_letters; 0: none."},
     {WORKPOOL_UINT(queue_high), .fallback = "0", .min = 0, .max = UINT64_MAX,
      .doc = "watermark is called when so many tasks wait; 0: off."},
     {WORKPOOL_UINT(queue_low), .fallback = "0", .min = 0, .max = UINT64_MAX,

@@ -112,7 +112,7 @@ Status CheckFlow(const pool_options_t& in, PoolOptions* out) {
   engine.retry_rate.count = in.retry_count;
   if (in.retry_period_ns != 0) engine.retry_rate.period_ns = static_cast<uint64_t>(in.retry_period_ns);
   engine.retry_rate.burst = std::max<uint64_t>(in.retry_count, 1);
-  engine.dead_letter = {in.dead_letter, in.dead_letter_user};
+  engine.dead_letter = {in.dead_letter, in.dead_letter_user, in.dead_letter_limit};
   status = CheckTime(in.stuck_after_ns, "options", "stuck_after_ns");
   if (status != POOL_OK) return status;
   if (in.stuck_after_ns != 0 && in.stuck_after_ns < kStuckAfterMinNs) {
@@ -203,9 +203,6 @@ Status CheckOptions(const pool_options_t& in, PoolOptions* out) {
   if (in.task_isolation < POOL_ISOLATION_NONE || in.task_isolation > POOL_ISOLATION_FULL) {
     return Fail(POOL_E_INVALID, "options.task_isolation = %" PRId32 " is no POOL_ISOLATION_ value; use 0 ... 2",
                 in.task_isolation);
-  }
-  if (in.reserved2 != 0) {
-    return Fail(POOL_E_INVALID, "options.reserved2 = %u must be 0; use pool_options_init", in.reserved2);
   }
   engine.task_isolation = in.task_isolation;
   engine.keep_alive_ns = in.keep_alive_ns == 0   ? kKeepAliveDefaultNs

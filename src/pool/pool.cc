@@ -75,11 +75,18 @@ Status Pool::Prestart() {
 }
 
 void Pool::Unref() {
-  if (refs_.fetch_sub(1, kAcqRel) != 1) return;
-  // Helpers of loops that ended long ago may still lie in the queues.
-  DiscardInjected();
-  engine_.timers.Stop(false);
-  Delete(this);
+  while (refs_.fetch_sub(1, kAcqRel) == 1) {
+    if (engine_.dispatcher.HasTasks()) {
+      // Helpers of loops that ended long ago, or what was queued when its key became free. Its callbacks find a pool that
+      // lives, and what they move on may start a worker, which ends it then.
+      refs_.store(1, kRelaxed);
+      DiscardInjected();
+      continue;
+    }
+    engine_.timers.Stop(false);
+    Delete(this);
+    return;
+  }
 }
 
 bool Pool::IsOwnThread() const {

@@ -132,15 +132,19 @@ class Pool {
   template <typename Attempt, typename HasRoom>
   [[nodiscard]] Status Admit(const AdmissionPolicy& policy, uint64_t deadline_ns, int32_t priority, Attempt attempt,
                              HasRoom has_room);
-  [[nodiscard]] Status TakeRateTokens(const TaskRecord& record, Admission admission, const AdmissionPolicy& policy,
-                                      uint64_t deadline_ns, uint64_t* start_ns);
-  void GiveBackRateTokens(const TaskRecord& record);
+  [[nodiscard]] Status TakeRateTokens(TaskRecord& record, Admission admission, const AdmissionPolicy& policy,
+                                      uint64_t deadline_ns);
+  [[nodiscard]] Status TakeRateToken(RateLimiter& limiter, Atomic<bool>& token, const AdmissionPolicy& policy,
+                                     uint64_t deadline_ns);
+  [[nodiscard]] Status AwaitRateToken(RateLimiter& limiter, uint64_t deadline_ns);
+  [[nodiscard]] bool IsRateLimited(const TaskRecord& record) const;
   [[nodiscard]] Status SubmitAsRecord(const Slot& slot, Admission admission, const AdmissionPolicy& policy);
   [[nodiscard]] Status RunOnCaller(TaskRecord& record);
+  void AwaitOnCaller(TaskRecord& record);
   // The policy of one task. OK, INVALID.
   [[nodiscard]] Status CheckPolicy(const pool_task_t& task, AdmissionPolicy* policy) const;
+  [[nodiscard]] bool MayHaveRoomInAMoment(const AdmissionPolicy& policy, bool lane_full) const;
   [[nodiscard]] bool MakeRoom(const AdmissionPolicy& policy, int32_t priority);
-  [[nodiscard]] RateLimiter* RateOfClass(const TaskRecord& record) const;
   void OfferToMembers(TaskRecord& record);
   [[nodiscard]] Status SubmitOrRun(const Slot* slots, uint32_t count, const AdmissionPolicy& policy, uint32_t* accepted);
   [[nodiscard]] bool NextIsSample(Tls& tls, uint32_t count = 1) const;

@@ -168,7 +168,7 @@ bool Pool::IsPlain(const pool_task_t& task) const {
   return task.run != nullptr && !NeedsDetails(task) && task.delay_ns == 0 && task.group == 0 && task.token == 0 &&
          task.cq == 0 && task.drop == engine_.options.drop && on_full != POOL_ON_FULL_CALLER_RUNS &&
          // A record is told to the log and the dead letters, and may wait for its rate.
-         !engine_.log.on() && engine_.options.dead_letter.fn == nullptr && !engine_.rate.limited();
+         !engine_.log.on() && !engine_.wants_dead_letters() && !engine_.rate.limited();
 }
 
 Status Pool::SubmitPlainTask(const pool_task_t& task) {

@@ -72,8 +72,8 @@ Status Pool::MakeRecord(const pool_task_t& task, const TaskLinks& links, bool ti
   }
   const bool linked = links.group != nullptr || links.token != nullptr || links.completions != nullptr;
   // A dead letter tells its history.
-  const bool told = ticket || engine_.options.dead_letter.fn != nullptr;
-  TaskRecord* record = TaskRecord::Make(told || linked || NeedsDetails(task));
+  const bool told = ticket || engine_.wants_dead_letters();
+  TaskRecord* record = TaskRecord::Make(told || linked || engine_.rate.limited() || NeedsDetails(task));
   if (record == nullptr) return POOL_E_NOMEM;
   BindRecord(*record);
   record->run = task.run;
@@ -104,51 +104,59 @@ void Pool::GiveUpRecord(TaskRecord& record) {
   record.Unref();
 }
 
-// The token of its class's rate and of the pool's, or a time at which it may start instead.
-Status Pool::TakeRateTokens(const TaskRecord& record, Admission admission, const AdmissionPolicy& policy,
-                            uint64_t deadline_ns, uint64_t* start_ns) {
-  RateLimiter* of_class = RateOfClass(record);
-  for (RateLimiter* limiter : {of_class, &engine_.rate}) {
-    if (limiter == nullptr || !limiter->limited()) continue;
-    // A task does not wait for a token on a thread that might be needed, and its children are not refused.
-    const bool own = IsOwnThread();
-    const bool delay = policy.on_rate == POOL_ON_RATE_DELAY || admission == Admission::kExempt ||
-                       (own && policy.on_rate == POOL_ON_RATE_BLOCK);
-    if (delay) {
-      *start_ns = std::max(*start_ns, limiter->Reserve());
-      continue;
-    }
-    Status status = POOL_OK;
-    while (status == POOL_OK && !limiter->TryTake()) {
-      if (policy.on_rate == POOL_ON_RATE_REJECT) {
-        status = FailConst(POOL_E_RATE, "the rate limit has no token; retry later, or use ON_RATE_BLOCK or _DELAY");
-      } else if (NowNs() >= deadline_ns) {
-        status = FailConst(POOL_E_TIMEOUT, "the rate limit had no token for all of submit_timeout_ns");
-      } else {
-        const BlockedScope blocked(ForeignWorker());
-        const uint64_t until_ns = std::min(deadline_ns, limiter->NextNs());
-        (void)engine_.space_event.Await(until_ns, [&] {
-          return engine_.idle.Load().has(Census::kRefuseOutside) || limiter->NextNs() < until_ns;  // its rate was set
-        });
-        if (engine_.idle.Load().has(Census::kRefuseOutside)) status = FailClosed();
-      }
-    }
-    if (status == POOL_OK) continue;
-    engine_.outside.rejected.Add();
-    if (limiter == &engine_.rate && of_class != nullptr) of_class->GiveBack();
-    return status;
+// A task that is not to wait for its tokens in the pool has to have them now: of its class's rate and of the pool's.
+Status Pool::TakeRateTokens(TaskRecord& record, Admission admission, const AdmissionPolicy& policy, uint64_t deadline_ns) {
+  TaskDetails* details = record.details();
+  // A task does not wait for a token on a thread that might be needed, and its children are not refused.
+  if (details == nullptr || policy.on_rate == POOL_ON_RATE_DELAY || admission == Admission::kExempt ||
+      (policy.on_rate == POOL_ON_RATE_BLOCK && IsOwnThread())) {
+    return POOL_OK;
   }
+  Status status = POOL_OK;
+  if (details->task_class != nullptr) {
+    status = TakeRateToken(details->task_class->rate, details->class_token, policy, deadline_ns);
+  }
+  if (status == POOL_OK) status = TakeRateToken(engine_.rate, details->pool_token, policy, deadline_ns);
+  if (status != POOL_OK && status != POOL_E_CLOSED) engine_.outside.rejected.Add();
+  return status;
+}
+
+Status Pool::TakeRateToken(RateLimiter& limiter, Atomic<bool>& token, const AdmissionPolicy& policy,
+                           uint64_t deadline_ns) {
+  if (!limiter.limited()) return POOL_OK;
+  if (!limiter.TryTake()) {
+    if (policy.on_rate == POOL_ON_RATE_REJECT) {
+      return FailConst(POOL_E_RATE, "the rate limit has no token; retry later, or use ON_RATE_BLOCK or _DELAY");
+    }
+    const Status status = AwaitRateToken(limiter, deadline_ns);
+    if (status != POOL_OK) return status;
+  }
+  token.store(true, kRelaxed);
   return POOL_OK;
 }
 
-RateLimiter* Pool::RateOfClass(const TaskRecord& record) const {
-  const TaskDetails* details = record.details();
-  return details != nullptr && details->task_class != nullptr ? &details->task_class->rate : nullptr;
+Status Pool::AwaitRateToken(RateLimiter& limiter, uint64_t deadline_ns) {
+  const BlockedScope blocked(ForeignWorker());
+  const auto closed = [&] { return engine_.idle.Load().has(Census::kRefuseOutside); };
+  for (;;) {
+    const uint32_t version = limiter.version();
+    const uint64_t use_ns = limiter.Reserve();
+    (void)engine_.space_event.Await(std::min(deadline_ns, use_ns),
+                                    [&] { return closed() || limiter.version() != version; });
+    if (!closed() && NowNs() >= use_ns) return POOL_OK;
+    limiter.GiveBack();
+    if (closed()) return FailClosed();
+    if (NowNs() >= deadline_ns) {
+      return FailConst(POOL_E_TIMEOUT, "the rate limit had no token for all of submit_timeout_ns");
+    }
+  }
 }
 
-void Pool::GiveBackRateTokens(const TaskRecord& record) {
-  if (RateLimiter* of_class = RateOfClass(record)) of_class->GiveBack();
-  engine_.rate.GiveBack();
+// It may have to wait for tokens in the pool.
+bool Pool::IsRateLimited(const TaskRecord& record) const {
+  const TaskDetails* details = record.details();
+  if (details == nullptr) return false;
+  return engine_.rate.limited() || (details->task_class != nullptr && details->task_class->rate.limited());
 }
 
 Status Pool::TryAccept(Admission admission) {
@@ -176,10 +184,7 @@ Status Pool::RunOnCaller(TaskRecord& record) {
   if (details != nullptr && details->expire_ns != kNever) engine_.timers.WatchWait(record, details->expire_ns);
   if (!EnterGates(engine_, record)) {
     OfferToMembers(record);
-    // A thread of the pool may run what the task has to wait for.
-    if (IsOwnThread()) return POOL_OK;
-    const BlockedScope blocked(ForeignWorker());
-    (void)record.Await(kNever);
+    AwaitOnCaller(record);
     return POOL_OK;
   }
   const RecordReference reference(record);
@@ -190,7 +195,17 @@ Status Pool::RunOnCaller(TaskRecord& record) {
   }
   engine_.ClaimedElsewhere(was_held);
   RunClaimed(record, worker);
+  AwaitOnCaller(record);  // perhaps it is to be tried again
   return POOL_OK;
+}
+
+// The caller is held up until the task has ended; not for one that runs again and again.
+void Pool::AwaitOnCaller(TaskRecord& record) {
+  const TaskDetails* details = record.details();
+  // A thread of the pool may run what the task has to wait for.
+  if (record.phase() == TaskRecord::kOver || IsOwnThread() || (details != nullptr && details->period_ns != 0)) return;
+  const BlockedScope blocked(ForeignWorker());
+  (void)record.Await(kNever);
 }
 
 Status Pool::SubmitAsRecord(const Slot& slot, Admission admission, const AdmissionPolicy& policy) {
@@ -210,17 +225,19 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const Admissi
   TaskDetails* details = record.details();
   const uint64_t now_ns = record.submit_ns = NowNs();
   const uint64_t submit_deadline_ns = policy.Deadline();
-  uint64_t start_ns = delay_ns == 0 ? 0 : TimeAfter(now_ns, delay_ns);
+  const uint64_t start_ns = delay_ns == 0 ? 0 : TimeAfter(now_ns, delay_ns);
   const auto refuse = [&](Status status) {
+    if (details != nullptr) GiveBackTokens(record);
     GiveUpRecord(record);
     return status;
   };
   if (details != nullptr && details->deadline_ns < now_ns) {
     return refuse(FailConst(POOL_E_EXPIRED, "task.deadline_ns has passed; nothing was accepted"));
   }
-  Status status = TakeRateTokens(record, admission, policy, submit_deadline_ns, &start_ns);
+  Status status = TakeRateTokens(record, admission, policy, submit_deadline_ns);
   if (status != POOL_OK) return refuse(status);
-  const bool delayed = start_ns > NowNs();
+  const bool delayed = start_ns != 0;
+  const bool rated = IsRateLimited(record);
   if (details != nullptr) {
     details->expire_ns = details->deadline_ns;
     if (queue_timeout_ns != 0) {
@@ -228,24 +245,17 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const Admissi
     }
     details->start_ns = details->grid_ns = std::max(start_ns, now_ns);
   }
-  record.timed = record.timed || delayed;
   const bool ages = Ages(record.priority);
-  if (record.timed || ages) status = engine_.timers.Start();
-  if (status != POOL_OK) {
-    GiveBackRateTokens(record);
-    return refuse(status);
-  }
-  const bool gated = details != nullptr && (details->key != 0 || details->task_class != nullptr);
+  if (record.timed || rated || ages) status = engine_.timers.Start();
+  if (status != POOL_OK) return refuse(status);
+  const bool gated = rated || (details != nullptr && (details->key != 0 || details->task_class != nullptr));
   // What may expire is held until its timer is armed: once queued it may run, fail and wait for another attempt at once.
   const bool expires = details != nullptr && details->expire_ns != kNever;
   const bool held = delayed || gated || expires;
   if (held) record.BeginHeld();
   // A task that waits for room might be the one to make it; one that runs too deep already is not run here.
   Tls& tls = CurrentTls();
-  if (CurrentLine(tls) == nullptr) {
-    GiveBackRateTokens(record);
-    return refuse(POOL_E_NOMEM);
-  }
+  if (CurrentLine(tls) == nullptr) return refuse(POOL_E_NOMEM);
   const bool own = IsOwnThread();
   if (policy.on_full == POOL_ON_FULL_BLOCK && own) admission = Admission::kExempt;
   if (policy.on_full == POOL_ON_FULL_CALLER_RUNS && !MayRunHere(tls)) admission = Admission::kExempt;
@@ -288,10 +298,7 @@ Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const Admissi
                            "options.queue_limit_bytes", engine_.bytes.limit());
     }
   }
-  if (status != POOL_OK) {
-    GiveBackRateTokens(record);
-    return refuse(status);
-  }
+  if (status != POOL_OK) return refuse(status);
   if (held) {
     if (!delayed) {
       if (expires) engine_.timers.WatchWait(record, details->expire_ns);
@@ -329,9 +336,13 @@ Status Pool::SetClass(uint32_t id, const pool_class_options_t& options) {
   if (status != POOL_OK) return status;
   TaskClass* task_class = engine_.classes.Ensure(id);
   if (task_class == nullptr) return POOL_E_NOMEM;
+  if (rate.count != 0) {
+    if (const Status started = engine_.timers.Start(); started != POOL_OK) return started;
+  }
   engine_.classes.SetRetry(*task_class, retry);
   task_class->on_rate.store(on_rate, kRelaxed);
   task_class->rate.SetRate(rate);
+  if (engine_.timers.started()) (void)engine_.timers.AdmitAt(task_class->rate.DueNs());
   engine_.space_event.Notify();  // who waits for a token of its class looks again
   task_class->gate.SetLimit(options.concurrency_max);
   while (TaskRecord* next = task_class->gate.Admit()) MoveOn(engine_, *next);

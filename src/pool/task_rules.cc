@@ -108,8 +108,11 @@ Status CheckTask(const pool_task_t& task, Engine& engine, TaskDetails* details) 
                         task.backoff_jitter, task.retry_on, task.retry_if, "task", &details->retry);
   }
   if (status != POOL_OK) return status;
+  if (task.class_id > POOL_CLASS_MAX) {
+    return Fail(POOL_E_INVALID, "task.class_id = %u is above %u; use 0 for none", task.class_id, POOL_CLASS_MAX);
+  }
   if (task.class_id != 0) {
-    TaskClass* task_class = task.class_id <= POOL_CLASS_MAX ? engine.classes.Find(task.class_id) : nullptr;
+    TaskClass* task_class = engine.classes.Find(task.class_id);
     if (task_class == nullptr) {
       return Fail(POOL_E_NOTFOUND, "task.class_id = %u names no class of this pool; make it by pool_class_set",
                   task.class_id);

@@ -1,6 +1,6 @@
 // Watermarks: whether many tasks wait, with hysteresis. Threads that change the number look at it; one other tells the
 // user, so that changes are told one after another.
-// Threads: Note: any thread.  Take: the one that tells.
+// Threads: all, any thread; Take: those that tell, mostly one.
 #pragma once
 
 #include <cstdint>
@@ -26,16 +26,14 @@ class Watermarks {
   // True: *above is to be told now.
   [[nodiscard]] bool Take(bool* above) {
     *above = above_.load(kRelaxed);
-    if (*above == told_) return false;
-    told_ = *above;
-    return true;
+    return told_.load(kRelaxed) != *above && told_.exchange(*above, kRelaxed) != *above;
   }
 
  private:
   const uint64_t high_;
   const uint64_t low_;
   Atomic<bool> above_{false};
-  bool told_ = false;
+  Atomic<bool> told_{false};
 };
 
 }  // namespace workpool

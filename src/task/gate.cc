@@ -1,5 +1,7 @@
 #include "task/gate.h"
 
+#include <algorithm>
+
 #include "base/memory.h"
 #include "task/task_details.h"
 
@@ -23,6 +25,8 @@ TaskDetails& DetailsOf(TaskRecord& record) {
 }  // namespace
 
 void GateLine::Push(TaskRecord& record) {
+  if (count_ >= sweep_at_) Sweep();
+  ++count_;
   record.details()->behind = nullptr;
   (last_ != nullptr ? last_->details()->behind : first_) = &record;
   last_ = &record;
@@ -33,10 +37,29 @@ TaskRecord* GateLine::Pop() {
     TaskRecord* record = first_;
     first_ = record->details()->behind;
     if (first_ == nullptr) last_ = nullptr;
+    --count_;
     if (record->IsWaiting()) return record;
     record->Unref();
   }
   return nullptr;
+}
+
+void GateLine::Sweep() {
+  TaskRecord** link = &first_;
+  last_ = nullptr;
+  count_ = 0;
+  while (TaskRecord* record = *link) {
+    TaskRecord*& behind = record->details()->behind;
+    if (record->IsWaiting()) {
+      last_ = record;
+      link = &behind;
+      ++count_;
+    } else {
+      *link = behind;
+      record->Unref();
+    }
+  }
+  sweep_at_ = std::max(2 * count_, kSweepMin);
 }
 
 bool Gate::Enter(TaskRecord& record) {

@@ -14,16 +14,25 @@ namespace workpool {
 
 class TaskRecord;
 
-// Records that wait at a gate, each with a reference, linked through their details.
+// Records that wait at a gate, each with a reference, linked through their details. Those that were claimed meanwhile are
+// let go when there are more of them than of the others.
 class GateLine {
  public:
   void Push(TaskRecord& record);
   // The first that still waits, with its reference; nullptr: none does.
   [[nodiscard]] TaskRecord* Pop();
+  // Nobody is in line, not even one that was claimed.
+  [[nodiscard]] bool empty() const { return first_ == nullptr; }
 
  private:
+  static constexpr uint32_t kSweepMin = 64;
+
+  void Sweep();
+
   TaskRecord* first_ = nullptr;
   TaskRecord* last_ = nullptr;
+  uint32_t count_ = 0;
+  uint32_t sweep_at_ = kSweepMin;  // twice what waited after the last sweep
 };
 
 class Gate {

@@ -27,6 +27,11 @@ void FreeText(char* text) {
   if (text != nullptr) FreeBytes(text, std::strlen(text) + 1);
 }
 
+void TaskDetails::KeepAttempt() {
+  if (before == nullptr) before = New<Attempts>();
+  if (before != nullptr) before->Add(LastAttempt());
+}
+
 void TaskDetails::SetText(const char* source) {
   FreeText(text);
   text = source[0] != 0 ? CopyText(source) : nullptr;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "task/attempts.h"
 #include "task/backoff.h"
 #include "task/gate.h"
 #include "task/membership.h"
@@ -47,7 +48,14 @@ struct TaskDetails {
   uint64_t start_ns = 0;        // when the next attempt is to begin
   uint64_t grid_ns = 0;         // when the last period began
   bool in_done = false;         // its done is running
+  uint64_t begun_ns = 0;        // when the last attempt began
+  Attempts* before = nullptr;   // owned: those that failed before the last one, where dead letters are wanted; or nullptr
   uint32_t retries = 0;         // since it last succeeded
+
+  Atomic<uint64_t> ready_ns{0};  // when it was last queued after it was held, where that is asked for
+  // Tokens of rates that it has for its next attempt: of its class and of its pool.
+  Atomic<bool> class_token{false};
+  Atomic<bool> pool_token{false};
 
   // ---- written under the lock of the gate
   Atomic<bool> inside_key{false};
@@ -72,6 +80,12 @@ struct TaskDetails {
   Membership under_token;
 
   [[nodiscard]] const char* Name() const { return name != nullptr ? name : ""; }
+  [[nodiscard]] pool_attempt_t LastAttempt() const {
+    return {.struct_size = sizeof(pool_attempt_t), .code = code, .worker = worker, .reserved = 0, .start_ns = begun_ns,
+            .run_ns = run_ns};
+  }
+  // The last attempt is to be followed by another one. Out of memory it is forgotten.
+  void KeepAttempt();
   // Out of memory it stays without.
   void SetText(const char* source);
   void CopyResult(pool_result_t* out) const;

@@ -47,6 +47,7 @@ void TaskRecord::Unref() {
     if (more->completions != nullptr) more->completions->Unref();
     FreeText(more->name);
     FreeText(more->text);
+    Delete(more->before);
     more->~TaskDetails();
   }
   this->~TaskRecord();
@@ -72,7 +73,9 @@ bool TaskRecord::ClaimUnless(uint32_t flags, bool* was_held) {
 bool TaskRecord::Unhold() {
   uint32_t state = state_.load(kRelaxed);
   while ((state & kPhaseMask) == kWaiting) {
-    if (state_.compare_exchange_weak(state, state & ~kHeld, kRelaxed, kRelaxed)) return true;
+    if (!state_.compare_exchange_weak(state, state & ~(kHeld | kAwaitedToRun), kRelaxed, kRelaxed)) continue;
+    if ((state & kAwaitedToRun) != 0) FutexWakeAll(state_);
+    return true;
   }
   return false;
 }
@@ -112,17 +115,16 @@ void TaskRecord::Finish() {
   if ((before & kWatchedByMany) != 0) g_any_task_over.Notify();
 }
 
-bool TaskRecord::Await(uint64_t deadline_ns) {
+bool TaskRecord::Await(uint64_t deadline_ns, bool to_run) {
+  const uint32_t flags = kAwaited | (to_run ? kAwaitedToRun : 0);
   for (;;) {
     uint32_t state = state_.load(kAcquire);
     if ((state & kPhaseMask) == kOver) return true;
+    if (to_run && (state & (kPhaseMask | kHeld)) == kWaiting) return true;
     if (deadline_ns != kNever && NowNs() >= deadline_ns) return false;
-    if ((state & kAwaited) == 0 &&
-        !state_.compare_exchange_weak(state, state | kAwaited, kRelaxed, kRelaxed)) {
-      continue;
-    }
+    if ((state & flags) != flags && !state_.compare_exchange_weak(state, state | flags, kRelaxed, kRelaxed)) continue;
     // A change between the two is seen by the kernel's comparison.
-    (void)FutexWait(state_, state | kAwaited, deadline_ns);
+    (void)FutexWait(state_, state | flags, deadline_ns);
   }
 }
 

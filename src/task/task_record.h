@@ -93,8 +93,8 @@ class TaskRecord : public Entry, public Timer {
   // Makes the result visible and wakes who waits.
   void Finish();
 
-  // Waits until it is over. False: deadline_ns passed first.
-  [[nodiscard]] bool Await(uint64_t deadline_ns);
+  // Waits until it is over. False: deadline_ns passed first. to_run: or until it can be claimed by one who would run it.
+  [[nodiscard]] bool Await(uint64_t deadline_ns, bool to_run = false);
   // From now on Finish tells the process-wide event of pool_wait_many. True: it is over already.
   [[nodiscard]] bool WatchByMany();
 
@@ -104,6 +104,7 @@ class TaskRecord : public Entry, public Timer {
   static constexpr uint32_t kWatchedByMany = 16;
   static constexpr uint32_t kHeld = 32;
   static constexpr uint32_t kOverran = 64;
+  static constexpr uint32_t kAwaitedToRun = 128;
 
   TaskRecord() = default;
   ~TaskRecord() = default;

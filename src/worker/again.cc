@@ -74,11 +74,16 @@ bool RunsAgain(TaskRecord& record, Worker* worker, int32_t code) {
   if (period) {
     if (details.period_ns == 0 || record.StopAsked()) return false;
     details.retries = 0;
+    if (details.before != nullptr) details.before->Clear();
     details.start_ns = details.fixed_delay ? TimeAfter(now_ns, details.period_ns)
                                            : NextOnGrid(details.grid_ns, details.period_ns, now_ns);
     details.grid_ns = details.start_ns;
+    if (details.start_ns > details.deadline_ns) return false;
   } else {
+    // One that failed by itself keeps its own code where it gets no further attempt.
+    if (code != POOL_RETRY && (record.StopAsked() || now_ns > details.deadline_ns)) return false;
     if (!WantsRetry(record, worker, code) || !engine.retry_budget.TryTake()) return false;
+    if (engine.wants_dead_letters()) details.KeepAttempt();
     Random numbers(now_ns ^ reinterpret_cast<uintptr_t>(&record));
     details.start_ns = TimeAfter(now_ns, BackoffDelay(details.retry.backoff, ++details.retries, numbers));
   }
@@ -100,7 +105,7 @@ bool RunsAgain(TaskRecord& record, Worker* worker, int32_t code) {
     bool was_held = false;
     if (!record.Claim(&was_held)) return true;
     engine.ClaimedElsewhere(was_held);
-    EndUnfinished(record, worker, reason);
+    EndUnfinished(record, worker, POOL_CANCELLED, reason);
     return true;
   }
   if (!engine.timers.Hold(record, start_ns, period)) EndHeld(record);

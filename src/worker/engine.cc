@@ -29,6 +29,7 @@ Engine::Engine(const EngineOptions& engine_options)
       shedder(engine_options.codel_target_ns, engine_options.codel_interval_ns),
       watermarks(engine_options.queue_high, engine_options.queue_low),
       watch(*this, engine_options.watch),
+      dead_letters(engine_options.dead_letter.limit),
       rate(engine_options.rate),
       retry_budget(engine_options.retry_rate),
       keep_alive_ns(engine_options.keep_alive_ns) {}

@@ -18,6 +18,7 @@
 #include "stats/counters.h"
 #include "stats/load_sample.h"
 #include "stats/watermarks.h"
+#include "task/dead_letters.h"
 #include "task/gate.h"
 #include "worker/hooks.h"
 #include "worker/timers.h"
@@ -26,9 +27,10 @@
 
 namespace workpool {
 
-struct DeadLetters {
+struct DeadLetterOptions {
   pool_dead_letter_fn fn = nullptr;  // or nullptr
   void* user = nullptr;
+  uint32_t limit = 0;
 };
 
 struct EngineOptions {
@@ -47,7 +49,7 @@ struct EngineOptions {
   uint64_t codel_interval_ns;
   uint32_t cpus;
   DropFn drop;
-  DeadLetters dead_letter;
+  DeadLetterOptions dead_letter;
   Rate rate;
   Rate retry_rate;         // retries of all its tasks together
   bool terminate_on_exception;
@@ -92,6 +94,8 @@ struct Engine {
     const uint64_t due_ns = dispatcher.LaneDueNs(priority);
     if (due_ns != kNever && due_ns > NowNs()) timers.LookAtQueuesAt(due_ns);
   }
+  // What failed for good is told to somebody, or kept.
+  bool wants_dead_letters() const { return options.dead_letter.fn != nullptr || dead_letters.on(); }
   // A task that cost so much waits no longer.
   void GiveBackBytes(uint64_t cost_bytes) {
     bytes.Release(cost_bytes);
@@ -101,6 +105,7 @@ struct Engine {
   void ClaimedElsewhere(bool was_held) {
     if (was_held) {
       dispatcher.LeaveHeld();
+      if (dispatcher.bounded()) space_event.Notify();
     } else {
       AddTombstones(1);
     }
@@ -132,6 +137,7 @@ struct Engine {
   Shedder shedder;
   Watermarks watermarks;
   Watch watch;
+  DeadLetters dead_letters;
   RateLimiter rate;          // of the whole pool
   RateLimiter retry_budget;  // of all retries together
   Log log;

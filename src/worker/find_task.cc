@@ -7,10 +7,15 @@ namespace workpool {
 
 bool Worker::FindTask(Slot* out) {
   place_ = {};
+  lanes_asked_ = false;
   using Ordinary = Dispatcher::Ordinary;
   if (engine_.dispatcher.lanes_used()) [[unlikely]] {
     const auto ordinary = deque_.SizeApprox() != 0 ? Ordinary::kHere : Ordinary::kPerhaps;
-    if (engine_.dispatcher.TakeFromLanes(out, ordinary, lane_turn_, &place_)) return GaveRoom();
+    if (engine_.dispatcher.TakeFromLanes(out, ordinary, lane_turn_, &place_)) {
+      if (until_fair_ == 0) until_fair_ = 1;  // the turn to be fair is the next one
+      return GaveRoom();
+    }
+    lanes_asked_ = lane_turn_.normal_first;
   }
   if (until_fair_ == 0 && FindTaskFairly(out)) return true;
   return TakeBatch(out) || Search(out);

@@ -1,10 +1,13 @@
 #include "worker/moving.h"
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "base/thread.h"
 #include "task/gate.h"
 #include "task/task_details.h"
 #include "worker/engine.h"
+#include "worker/other_thread.h"
 #include "worker/settle.h"
 
 namespace workpool {
@@ -30,9 +33,15 @@ void LookAfter(Engine& engine, int32_t priority) {
 Step Queue(Engine& engine, TaskRecord& record) {
   ThreadLine* line = CurrentLine(CurrentTls());
   if (line == nullptr) return Step::kNoMemory;
+  if (TaskDetails* details = record.details(); details != nullptr && engine.shedder.on()) {
+    details->ready_ns.store(NowNs(), kRelaxed);
+  }
   if (!record.Unhold()) {
     // Who claimed it may have done so before it came through the gates.
-    if (record.details() != nullptr) LeaveGates(record);
+    if (record.details() != nullptr) {
+      GiveBackTokens(record);
+      LeaveGates(record);
+    }
     record.Unref();
     return Step::kDone;
   }
@@ -58,6 +67,29 @@ Step Queue(Engine& engine, TaskRecord& record) {
   return Step::kDone;
 }
 
+// Tokens that one call lets in: time is to go on for others, too.
+constexpr uint32_t kAdmittedAtOnce = 256;
+
+// False: it waits in the limiter's line.
+bool TakeToken(Engine& engine, TaskRecord& record, RateLimiter& limiter, Atomic<bool> TaskDetails::*token) {
+  Atomic<bool>& has = record.details()->*token;
+  if (!limiter.limited() || has.load(kRelaxed)) return true;
+  if (!limiter.Enter(record)) {
+    if (!engine.timers.AdmitAt(limiter.DueNs())) EndLines(engine);
+    return false;
+  }
+  has.store(true, kRelaxed);
+  return true;
+}
+
+template <typename Body>
+void ForEachLimiter(Engine& engine, Body body) {
+  for (uint32_t id = 1; id <= Classes::kMax; ++id) {
+    if (TaskClass* task_class = engine.classes.Find(id)) body(task_class->rate, &TaskDetails::class_token);
+  }
+  body(engine.rate, &TaskDetails::pool_token);
+}
+
 }  // namespace
 
 bool EnterGates(Engine& engine, TaskRecord& record) {
@@ -72,8 +104,11 @@ bool EnterGates(Engine& engine, TaskRecord& record) {
       return false;
     }
   }
-  return details->task_class == nullptr || details->inside_class.load(kRelaxed) ||
-         details->task_class->gate.Enter(record);
+  if (TaskClass* task_class = details->task_class) {
+    if (!details->inside_class.load(kRelaxed) && !task_class->gate.Enter(record)) return false;
+    if (!TakeToken(engine, record, task_class->rate, &TaskDetails::class_token)) return false;
+  }
+  return TakeToken(engine, record, engine.rate, &TaskDetails::pool_token);
 }
 
 void MoveOn(Engine& engine, TaskRecord& record) {
@@ -97,6 +132,41 @@ void LeaveGates(TaskRecord& record) {
   if (details.key != 0) {
     if (TaskRecord* next = engine.keys.Leave(record)) MoveOn(engine, *next);
   }
+}
+
+void GiveBackTokens(TaskRecord& record) {
+  TaskDetails& details = *record.details();
+  if (details.class_token.load(kRelaxed) && details.class_token.exchange(false, kRelaxed)) {
+    details.task_class->rate.GiveBack();
+  }
+  if (details.pool_token.load(kRelaxed) && details.pool_token.exchange(false, kRelaxed)) {
+    record.engine->rate.GiveBack();
+  }
+}
+
+uint64_t AdmitByRate(Engine& engine) {
+  const uint64_t now_ns = NowNs();
+  uint32_t admitted = 0;
+  uint64_t next_ns = kNever;
+  ForEachLimiter(engine, [&](RateLimiter& limiter, Atomic<bool> TaskDetails::*token) {
+    while (admitted < kAdmittedAtOnce) {
+      TaskRecord* record = limiter.Admit(now_ns);
+      if (record == nullptr) break;
+      ++admitted;
+      (record->details()->*token).store(true, kRelaxed);
+      MoveOn(engine, *record);
+    }
+    next_ns = std::min(next_ns, limiter.DueNs());
+  });
+  return next_ns;
+}
+
+void EndLines(Engine& engine) {
+  ThoughThreadsEnd(engine, [&] {
+    ForEachLimiter(engine, [](RateLimiter& limiter, Atomic<bool> TaskDetails::*) {
+      while (TaskRecord* record = limiter.AdmitAny()) EndHeld(*record);
+    });
+  });
 }
 
 void LookAtQueues(Engine& engine) {

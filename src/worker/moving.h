@@ -1,7 +1,10 @@
-// How a task that was held goes on: through the gates of its key and its class, then into a queue. And back: the ways by
+// How a task that was held goes on: through the gates of its key and its class, and past the rates of its class and its
+// pool, then into a queue. And back: the ways by
 // which a claimed record ends or waits once more are in run_task.h.
 // Threads: all, any thread; no lock held.
 #pragma once
+
+#include <cstdint>
 
 namespace workpool {
 
@@ -14,6 +17,12 @@ struct Engine;
 void MoveOn(Engine& engine, TaskRecord& record);
 // The record has ended, or waits for its next period: who waits behind it goes on.
 void LeaveGates(TaskRecord& record);
+// The record does not begin the attempt for which it has tokens.
+void GiveBackTokens(TaskRecord& record);
+// Lets in those in line for whom there are tokens now, some at a time; returns when to look again, or kNever.
+[[nodiscard]] uint64_t AdmitByRate(Engine& engine);
+// The pool is closed: what waits for tokens ends.
+void EndLines(Engine& engine);
 // Workers look at all queues before their next task, and somebody is there who looks.
 void LookAtQueues(Engine& engine);
 

@@ -2,6 +2,8 @@
 // time would end the process: so that it runs on a thread of its own, and the one that ends waits for it.
 #pragma once
 
+#include <cxxabi.h>
+
 #include <type_traits>
 
 #include "base/limits.h"
@@ -33,6 +35,22 @@ void OnOtherThread(Engine& engine, Worker* worker, TaskRecord* record, Body&& bo
     JoinThread(thread);
   } else {
     body();
+  }
+}
+
+// Runs body to its end: if user code in it ends the thread, called anew on others, where it goes on.
+template <typename Body>
+void ThoughThreadsEnd(Engine& engine, Body&& body) {
+  bool over = false;
+  const auto go_on = [&] {
+    body();
+    over = true;
+  };
+  try {
+    go_on();
+  } catch (abi::__forced_unwind&) {
+    while (!over) OnOtherThread(engine, nullptr, nullptr, go_on);
+    throw;
   }
 }
 

@@ -1,5 +1,7 @@
 #include "worker/run_task.h"
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/finally.h"
@@ -84,8 +86,9 @@ void ExecuteRecord(Entry& self, Worker& worker, bool closing) {
   // One that is held was run elsewhere, and waits for another attempt: what lies here is a tombstone.
   if (!record.ClaimQueued()) {
     worker.engine().TombstoneTaken();
+    if (worker.engine().watch.on()) worker.run_watch.Passed();
   } else if (closing) {
-    EndUnfinished(record, &worker, POOL_E_CLOSED);
+    EndUnfinished(record, &worker, POOL_CANCELLED, POOL_E_CLOSED);
   } else {
     RunClaimed(record, &worker);
   }
@@ -96,7 +99,7 @@ void DiscardRecord(Entry& self, int32_t outcome, int32_t code) {
   const RecordReference reference(record);
   if (record.ClaimQueued()) {
     if (outcome == POOL_CANCELLED) {
-      EndUnfinished(record, nullptr, code);
+      EndUnfinished(record, nullptr, outcome, code);
     } else {
       EndClaimed(record, nullptr, outcome, code);
     }
@@ -114,6 +117,14 @@ bool BuryRecord(Entry& self) {
 
 constexpr EntryKind kRecordKind{&ExecuteRecord, &DiscardRecord, &BuryRecord};
 constexpr EntryKind kSampleKind{&ExecuteSample, &DiscardSample, nullptr};
+
+// Since when it has waited for a worker, and not for its time or its turn.
+uint64_t ReadyNs(const TaskRecord& record) {
+  const TaskDetails* details = record.details();
+  // Without details a timer of its own was its delay.
+  const uint64_t ready_ns = details != nullptr ? details->ready_ns.load(kRelaxed) : record.due_ns;
+  return std::max(record.submit_ns, ready_ns);
+}
 
 }  // namespace
 
@@ -157,14 +168,14 @@ void RunClaimed(TaskRecord& record, Worker* worker) {
   if (record.timed) engine.timers.Disarm(record);
   const uint64_t start_ns = NowNs();
   if (details != nullptr && start_ns > details->expire_ns) {
-    EndClaimed(record, worker, POOL_EXPIRED, POOL_E_EXPIRED);
+    EndUnfinished(record, worker, POOL_EXPIRED, POOL_E_EXPIRED);
     return;
   }
   uint64_t wait_ns = 0;
   uint64_t run_ns = 0;
   if (details == nullptr || details->attempts == 0) {
     wait_ns = start_ns - record.submit_ns;
-    if (engine.shedder.on() && engine.shedder.ShouldShed(start_ns, wait_ns, !engine.HasTasks())) {
+    if (engine.shedder.on() && engine.shedder.ShouldShed(start_ns, start_ns - ReadyNs(record), !engine.HasTasks())) {
       EndClaimed(record, worker, POOL_SHED, POOL_E_TIMEOUT);
       return;
     }
@@ -172,8 +183,11 @@ void RunClaimed(TaskRecord& record, Worker* worker) {
     if (details != nullptr && details->cost_bytes != 0) engine.GiveBackBytes(details->cost_bytes);
   }
   if (details != nullptr) {
+    details->class_token.store(false, kRelaxed);
+    details->pool_token.store(false, kRelaxed);
     if (details->attempts != 0) engine.outside.attempts_again.Add();
     if (details->attempts++ == 0) details->wait_ns = wait_ns;
+    details->begun_ns = start_ns;
     details->worker = worker != nullptr ? static_cast<int32_t>(worker->index()) : -1;
     if (details->run_timeout_ns != 0) engine.timers.WatchRun(record, start_ns + details->run_timeout_ns);
   }

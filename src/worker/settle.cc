@@ -2,6 +2,7 @@
 
 #include <cxxabi.h>
 
+#include <cstring>
 #include <utility>
 
 #include "base/clock.h"
@@ -21,54 +22,126 @@
 namespace workpool {
 namespace {
 
-// What the user is told of a task that has ended: a line in the log, the dead letter, done, and in any case drop.
-void CallBack(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code) {
-  Engine& engine = *record.engine;
-  TaskDetails* details = record.details();
-  const bool dead = outcome == POOL_FAILED && engine.options.dead_letter.fn != nullptr;
-  if (record.drop == nullptr && outcome != POOL_FAILED && (details == nullptr || details->done == nullptr)) return;
-  // The callbacks are part of the task: one that waits for it, or for the pool, would wait for itself.
-  Tls& tls = CurrentTls();
-  Frame frame = MakeFrame(engine, worker, &record, tls);
-  const FrameScope scope(tls, frame);
-  const auto drop = [&] {
-    if (record.drop != nullptr) CallOut([&] { record.drop(record.arg, outcome); });
-    LeaveForkedChild(frame);
-  };
-  try {
-    if (outcome == POOL_FAILED) {
-      engine.log.Write(code == POOL_E_EXCEPTION || code == POOL_E_THREADEXIT ? POOL_LOG_WARN : POOL_LOG_DEBUG,
-                       "task \"%s\" failed with code %d: %s", details != nullptr ? details->Name() : "", code,
-                       details != nullptr && details->text != nullptr ? details->text : StatusText(code));
+// What the user is told of a task that has ended, one after the other: a line in the log, done, the dead letter, drop. One
+// that ends its thread does not keep the others from being called.
+class Telling {
+ public:
+  Telling(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code)
+      : record_(record), engine_(*record.engine), worker_(worker), outcome_(outcome), code_(code) {}
+
+  void Run() {
+    const bool done = details_ != nullptr && details_->done != nullptr;
+    if (record_.drop == nullptr && outcome_ != POOL_FAILED && !done) return;
+    // The callbacks are part of the task: one that waits for it, or for the pool, would wait for itself.
+    Tls& tls = CurrentTls();
+    Frame frame = MakeFrame(engine_, worker_, &record_, tls);
+    const FrameScope scope(tls, frame);
+    try {
+      GoOn(frame);
+    } catch (abi::__forced_unwind&) {
+      while (next_ != Step::kOver) OnOtherThread(engine_, worker_, &record_, [&] { GoOn(frame); });
+      throw;
     }
-    const bool done = details != nullptr && details->done != nullptr &&
-                      (details->completions == nullptr || details->completions->BeginCallback());
-    if (done || dead) {
-      pool_result_t result{};
-      result.struct_size = sizeof(result);
-      result.outcome = outcome;
-      result.code = code;
-      if (details != nullptr) details->CopyResult(&result);
-      if (done) {
-        details->in_done = true;
-        const Finally over([&] {
-          details->in_done = false;
-          if (details->completions != nullptr) details->completions->EndCallback();
-        });
-        CallOut([&] { details->done(record.arg, &result); });
-        LeaveForkedChild(frame);
-      }
-      if (dead) {
-        CallOut([&] { engine.options.dead_letter.fn(engine.options.dead_letter.user, record.arg, &result); });
-        LeaveForkedChild(frame);
-      }
-    }
-  } catch (abi::__forced_unwind&) {
-    OnOtherThread(engine, worker, &record, drop);
-    throw;
   }
-  drop();
-}
+
+ private:
+  enum class Step { kNote, kDone, kDeadLetter, kDrop, kOver };
+
+  void GoOn(Frame& frame) {
+    while (next_ != Step::kOver) {
+      const Step step = std::exchange(next_, static_cast<Step>(static_cast<int>(next_) + 1));
+      switch (step) {
+        case Step::kNote:
+          KeepDeadLetter();
+          WriteLog();
+          break;
+        case Step::kDone: CallDone(); break;
+        case Step::kDeadLetter: CallDeadLetter(); break;
+        case Step::kDrop:
+          if (record_.drop != nullptr) CallOut([&] { record_.drop(record_.arg, outcome_); });
+          break;
+        case Step::kOver: break;
+      }
+      LeaveForkedChild(frame);
+    }
+  }
+
+  void WriteLog() {
+    if (outcome_ != POOL_FAILED) return;
+    engine_.log.Write(code_ == POOL_E_EXCEPTION || code_ == POOL_E_THREADEXIT ? POOL_LOG_WARN : POOL_LOG_DEBUG,
+                      "task \"%s\" failed with code %d: %s", details_ != nullptr ? details_->Name() : "", code_,
+                      details_ != nullptr && details_->text != nullptr ? details_->text : StatusText(code_));
+  }
+
+  void CallDone() {
+    if (details_ == nullptr || details_->done == nullptr) return;
+    if (details_->completions != nullptr && !details_->completions->BeginCallback()) return;
+    const pool_result_t result = Result();
+    details_->in_done = true;
+    const Finally over([&] {
+      details_->in_done = false;
+      if (details_->completions != nullptr) details_->completions->EndCallback();
+    });
+    CallOut([&] { details_->done(record_.arg, &result); });
+  }
+
+  void CallDeadLetter() {
+    const DeadLetterOptions& dead_letter = engine_.options.dead_letter;
+    if (outcome_ != POOL_FAILED || dead_letter.fn == nullptr) return;
+    const pool_result_t result = Result();
+    pool_attempt_t history[POOL_HISTORY_MAX];
+    const uint32_t count = History(history);
+    CallOut([&] { dead_letter.fn(dead_letter.user, record_.arg, &result, history, count); });
+  }
+
+  void KeepDeadLetter() {
+    if (outcome_ != POOL_FAILED || !engine_.dead_letters.on()) return;
+    const pool_result_t result = Result();
+    pool_dead_letter_t letter{};
+    letter.struct_size = sizeof(letter);
+    letter.code = code_;
+    letter.attempts = result.attempts;
+    letter.worker = result.worker;
+    letter.flags = result.flags;
+    letter.history_count = History(letter.history);
+    letter.ticket = result.ticket;
+    letter.arg = record_.arg;
+    letter.value = result.value;
+    letter.wait_ns = result.wait_ns;
+    letter.run_ns = result.run_ns;
+    letter.ended_ns = NowNs();
+    if (details_ != nullptr) std::strncpy(letter.name, details_->Name(), sizeof(letter.name) - 1);
+    std::memcpy(letter.text, result.text, sizeof(letter.text));
+    engine_.dead_letters.Keep(letter);
+  }
+
+  // To POOL_HISTORY_MAX places; returns how many.
+  uint32_t History(pool_attempt_t* out) const {
+    static_assert(sizeof(pool_dead_letter_t::history) == POOL_HISTORY_MAX * sizeof(pool_attempt_t));
+    if (details_ == nullptr) return 0;
+    Attempts attempts;
+    if (details_->before != nullptr) attempts = *details_->before;
+    attempts.Add(details_->LastAttempt());
+    return attempts.CopyTo(out);
+  }
+
+  [[nodiscard]] pool_result_t Result() const {
+    pool_result_t result{};
+    result.struct_size = sizeof(result);
+    result.outcome = outcome_;
+    result.code = code_;
+    if (details_ != nullptr) details_->CopyResult(&result);
+    return result;
+  }
+
+  TaskRecord& record_;
+  TaskDetails* const details_ = record_.details();
+  Engine& engine_;
+  Worker* const worker_;
+  const int32_t outcome_;
+  const int32_t code_;
+  Step next_ = Step::kNote;
+};
 
 // Given back at once: a ticket keeps the record, but not the queue and its descriptor.
 void Complete(const TaskRecord& record, TaskDetails& details) {
@@ -129,12 +202,17 @@ void Settle(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code, b
     engine.settled.Add();
     if (worker == nullptr) engine.TellIfIdle();
   });
-  CallBack(record, worker, outcome, code);
+  Telling(record, worker, outcome, code).Run();
 }
 
 void EndClaimed(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code) {
   TaskDetails* details = record.details();
   if (record.timed) record.engine->timers.Disarm(record);
+  if (details != nullptr) {
+    GiveBackTokens(record);
+    // At once: who waits behind it need not wait for its callbacks, and they may wait for that.
+    LeaveGates(record);
+  }
   const bool ran = details != nullptr && details->attempts != 0;
   if (!ran) {
     CountNeverStarted(*record.engine);
@@ -144,13 +222,13 @@ void EndClaimed(TaskRecord& record, Worker* worker, int32_t outcome, int32_t cod
   Settle(record, worker, outcome, code, ran);
 }
 
-void EndUnfinished(TaskRecord& record, Worker* worker, int32_t code) {
+void EndUnfinished(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code) {
   const TaskDetails* details = record.details();
   const bool served = details != nullptr && details->period_ns != 0 && details->attempts != 0 && details->code == 0;
   if (served) {
     EndClaimed(record, worker, POOL_DONE, 0);
   } else {
-    EndClaimed(record, worker, POOL_CANCELLED, code);
+    EndClaimed(record, worker, outcome, code);
   }
 }
 
@@ -159,7 +237,7 @@ void EndHeld(TaskRecord& record) {
   bool was_held = false;
   if (!record.Claim(&was_held)) return;
   record.engine->ClaimedElsewhere(was_held);
-  EndUnfinished(record, nullptr, POOL_E_CLOSED);
+  EndUnfinished(record, nullptr, POOL_CANCELLED, POOL_E_CLOSED);
 }
 
 }  // namespace workpool

@@ -19,9 +19,9 @@ void CountNeverStarted(Engine& engine);
 void Settle(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code, bool ran);
 // The same without a further attempt: cancelled, expired, shed.
 void EndClaimed(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code);
-// The pool closes, or a cancel came while it waited: a periodic task that has run ends as its last run did, any other is
-// cancelled with code.
-void EndUnfinished(TaskRecord& record, Worker* worker, int32_t code);
+// The pool closes, or a cancel or its deadline came while it waited: a periodic task whose last run was good is done, any
+// other has this outcome.
+void EndUnfinished(TaskRecord& record, Worker* worker, int32_t outcome, int32_t code);
 // The pool is closed to a held record; takes over the caller's reference.
 void EndHeld(TaskRecord& record);
 

@@ -8,6 +8,7 @@
 #include "worker/call_out.h"
 #include "worker/engine.h"
 #include "worker/moving.h"
+#include "worker/other_thread.h"
 #include "worker/settle.h"
 
 namespace workpool {
@@ -51,8 +52,10 @@ Status Timers::Start() {
   return POOL_OK;
 }
 
+uint64_t Timers::NextNs() const { return std::min({wheel_->NextNs(), look_ns_, watch_ns_, tokens_ns_}); }
+
 uint64_t Timers::Earlier() {
-  const uint64_t next_ns = std::min({wheel_->NextNs(), look_ns_, watch_ns_});
+  const uint64_t next_ns = NextNs();
   if (next_ns >= earliest_ns_) return kNever;
   earliest_ns_ = next_ns;
   return next_ns;
@@ -130,6 +133,28 @@ void Timers::LookAtQueuesAt(uint64_t due_ns) {
   Tell(tell_ns);
 }
 
+bool Timers::AdmitAt(uint64_t due_ns) {
+  uint64_t tell_ns;
+  {
+    MutexLock lock(mu_);
+    if (closed_) return false;
+    tokens_ns_ = std::min(tokens_ns_, due_ns);
+    tell_ns = Earlier();
+  }
+  Tell(tell_ns);
+  return true;
+}
+
+void Timers::WatchAgain() {
+  uint64_t tell_ns;
+  {
+    MutexLock lock(mu_);
+    watch_ns_ = std::min(watch_ns_, NowNs() + engine_.watch.period_ns());
+    tell_ns = Earlier();
+  }
+  Tell(tell_ns);
+}
+
 uint64_t Timers::Turn(void* memory) {
   auto& timers = *static_cast<Timers*>(memory);
   Engine& engine = timers.engine_;
@@ -139,39 +164,68 @@ uint64_t Timers::Turn(void* memory) {
     Engine& engine;
     ~Reference() { engine.unref(engine); }
   } reference{engine};
-  for (;;) {
+  // Everything but timers once a turn: what takes long holds up neither those nor other pools.
+  bool looked = false;
+  bool watched = false;
+  bool admitted = false;
+  for (uint32_t acted = 0;;) {
     TaskRecord* record = nullptr;
     TimerRole role = TimerRole::kStart;
-    bool look = false;
-    bool watch = false;
+    Due due = Due::kTimer;
     {
       MutexLock lock(timers.mu_);
       const uint64_t now_ns = NowNs();
-      if (timers.look_ns_ <= now_ns) {
+      if (!looked && timers.look_ns_ <= now_ns) {
         timers.look_ns_ = kNever;
-        look = true;
-      } else if (timers.watch_ns_ <= now_ns) {
+        looked = true;
+        due = Due::kLook;
+      } else if (!watched && timers.watch_ns_ <= now_ns) {
         timers.watch_ns_ = now_ns + engine.watch.period_ns();
-        watch = true;
-      } else if (Timer* timer = timers.wheel_->TakeDue(now_ns)) {
+        watched = true;
+        due = Due::kWatch;
+      } else if (!admitted && timers.tokens_ns_ <= now_ns) {
+        timers.tokens_ns_ = kNever;
+        admitted = true;
+        due = Due::kTokens;
+      } else if (Timer* timer = acted < kTimersAtOnce ? timers.wheel_->TakeDue(now_ns) : nullptr) {
+        ++acted;
         record = &RecordOf(*timer);
         role = record->timer_role;
         // Under the lock: when the worker has disarmed the timer, it is too late for this attempt.
         if (role == TimerRole::kOverrun) record->Overrun();
       } else {
-        timers.earliest_ns_ = std::min({timers.wheel_->NextNs(), timers.look_ns_, timers.watch_ns_});
+        timers.earliest_ns_ = timers.NextNs();
         return timers.earliest_ns_;
       }
     }
-    if (look) {
-      TellWatermarks(engine);
-      LookAtQueues(engine);
-    } else if (watch) {
-      engine.watch.Look();
-    } else {
-      timers.Act(*record, role);
+    switch (due) {
+      case Due::kLook: timers.LookNow(); break;
+      case Due::kWatch: timers.WatchNow(); break;
+      case Due::kTokens: timers.AdmitNow(); break;
+      case Due::kTimer: timers.Act(*record, role); break;
     }
   }
+}
+
+void Timers::LookNow() {
+  TellWatermarks(engine_);
+  LookAtQueues(engine_);
+  // It may have come for one lane, while another will be due later.
+  const Lanes& lanes = engine_.dispatcher.lanes();
+  for (int32_t priority = lanes.lowest(); priority < 0; ++priority) engine_.WatchLane(priority);
+}
+
+void Timers::WatchNow() {
+  const bool busy = engine_.watch.Look();
+  MutexLock lock(mu_);
+  // From now: a look may take longer than a period.
+  watch_ns_ = busy ? NowNs() + engine_.watch.period_ns() : kNever;
+}
+
+void Timers::AdmitNow() {
+  const uint64_t next_ns = AdmitByRate(engine_);
+  MutexLock lock(mu_);
+  tokens_ns_ = std::min(tokens_ns_, next_ns);
 }
 
 void Timers::Act(TaskRecord& record, TimerRole role) {
@@ -188,7 +242,7 @@ void Timers::Act(TaskRecord& record, TimerRole role) {
       bool was_held = false;
       if (!record.Claim(&was_held)) return;
       engine_.ClaimedElsewhere(was_held);
-      EndClaimed(record, nullptr, POOL_EXPIRED, POOL_E_EXPIRED);
+      EndUnfinished(record, nullptr, POOL_EXPIRED, POOL_E_EXPIRED);
       return;
     }
     case TimerRole::kOverrun:
@@ -198,7 +252,11 @@ void Timers::Act(TaskRecord& record, TimerRole role) {
 }
 
 void Timers::Settle(Close what) {
-  Timer* doomed = nullptr;
+  // Claimed under the lock, so that nobody arms them again and they can be linked by their timers; ended without it.
+  struct Doomed {
+    Timer* first = nullptr;
+    bool was_held;
+  } doomed[2] = {{.was_held = false}, {.was_held = true}};
   {
     MutexLock lock(mu_);
     periods_over_ = true;
@@ -206,11 +264,12 @@ void Timers::Settle(Close what) {
     if (wheel_ == nullptr) return;
     Timer* kept = nullptr;
     while (Timer* timer = wheel_->TakeAny()) {
-      const TaskRecord& record = RecordOf(*timer);
+      TaskRecord& record = RecordOf(*timer);
       const TaskDetails* details = record.details();
       const bool period = details != nullptr && details->period_ns != 0;
       const bool ends = record.held() && (what == Close::kAll || period);
-      Timer*& list = ends ? doomed : kept;
+      bool was_held = false;
+      Timer*& list = ends && record.Claim(&was_held) ? doomed[was_held].first : kept;
       timer->next = list;
       list = timer;
     }
@@ -220,15 +279,18 @@ void Timers::Settle(Close what) {
       wheel_->Add(timer, timer.due_ns);
     }
   }
-  while (doomed != nullptr) {
-    TaskRecord& record = RecordOf(*doomed);
-    doomed = doomed->next;
-    const RecordReference reference(record);
-    bool was_held = false;
-    if (!record.Claim(&was_held)) continue;
-    engine_.ClaimedElsewhere(was_held);
-    EndUnfinished(record, nullptr, POOL_E_CLOSED);
-  }
+  ThoughThreadsEnd(engine_, [&] {
+    for (Doomed& list : doomed) {
+      while (list.first != nullptr) {
+        TaskRecord& record = RecordOf(*list.first);
+        list.first = list.first->next;
+        const RecordReference reference(record);
+        engine_.ClaimedElsewhere(list.was_held);
+        EndUnfinished(record, nullptr, POOL_CANCELLED, POOL_E_CLOSED);
+      }
+    }
+  });
+  if (what == Close::kAll) EndLines(engine_);
 }
 
 void Timers::Stop(bool wait) {

@@ -37,6 +37,10 @@ class Timers {
 
   // Somebody is to look at the queues then: a low lane will be due (dispatch/lanes.h), or a worker could not be started.
   void LookAtQueuesAt(uint64_t due_ns);
+  // Those in line for tokens are to be let in then. False: the pool is closed to them.
+  [[nodiscard]] bool AdmitAt(uint64_t due_ns);
+  // A worker has begun to work while the watch slept.
+  void WatchAgain();
 
   enum class Close { kPeriods, kAll };
   // From now on Hold refuses periods, or everything; what it holds of that is settled.
@@ -46,9 +50,19 @@ class Timers {
   void Stop(bool wait);
 
  private:
+  // What a turn may do.
+  enum class Due { kLook, kWatch, kTokens, kTimer };
+  // Timers that one turn acts on: then the service looks after other pools.
+  static constexpr uint32_t kTimersAtOnce = 1024;
+
   static uint64_t Turn(void* timers);
+  void LookNow();
+  void WatchNow();
+  void AdmitNow();
   void Act(TaskRecord& record, TimerRole role);
   void Arm(TaskRecord& record, TimerRole role, uint64_t due_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // When there is something to do.
+  [[nodiscard]] uint64_t NextNs() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // After a change: when the service is to be told to come, or kNever if it comes soon enough.
   [[nodiscard]] uint64_t Earlier() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Tell(uint64_t due_ns);
@@ -60,7 +74,8 @@ class Timers {
   TimerWheel* wheel_ ABSL_GUARDED_BY(mu_) = nullptr;
   uint64_t earliest_ns_ ABSL_GUARDED_BY(mu_) = kNever;
   uint64_t look_ns_ ABSL_GUARDED_BY(mu_) = kNever;
-  uint64_t watch_ns_ ABSL_GUARDED_BY(mu_) = kNever;  // when the engine's watch is to look
+  uint64_t watch_ns_ ABSL_GUARDED_BY(mu_) = kNever;   // when the engine's watch is to look
+  uint64_t tokens_ns_ ABSL_GUARDED_BY(mu_) = kNever;  // when somebody in line will have a token
   bool periods_over_ ABSL_GUARDED_BY(mu_) = false;
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
   Atomic<bool> started_{false};

@@ -43,13 +43,16 @@ bool RunsInside(const Tls& tls, Group& group) {
   return false;
 }
 
+bool MayRunHere(const TaskRecord& record, const Worker* worker, bool help) {
+  return (help || (worker != nullptr && &worker->engine() == record.engine)) && HasStack(worker);
+}
+
 // Runs record on this thread if nobody has started it.
 void TryRunHere(TaskRecord& record, Worker* worker, bool help) {
-  const bool ours = worker != nullptr && &worker->engine() == record.engine;
   // What is held is not for us to start: its time has not come, or its turn.
-  if ((!ours && !help) || !record.IsWaiting() || !HasStack(worker) || !record.ClaimQueued()) return;
+  if (!record.IsWaiting() || !MayRunHere(record, worker, help) || !record.ClaimQueued()) return;
   record.engine->AddTombstones(1);
-  RunClaimed(record, ours ? worker : nullptr);
+  RunClaimed(record, worker != nullptr && &worker->engine() == record.engine ? worker : nullptr);
 }
 
 Status FailDeadlock() {
@@ -94,12 +97,15 @@ Status WaitTask(TaskRecord& record, bool help, uint64_t deadline_ns) {
   Tls& tls = CurrentTls();
   Worker* worker = CurrentWorker(tls);
   if (RunsInside(tls, record)) return FailDeadlock();
-  const bool poll = deadline_ns != kNever && NowNs() >= deadline_ns;
-  if (!poll) TryRunHere(record, worker, help);
-  if (record.phase() == TaskRecord::kOver) return POOL_OK;
-  if (poll) return FailTimeout();
-  BlockedScope blocked(worker);
-  return record.Await(deadline_ns) ? POOL_OK : FailTimeout();
+  for (;;) {
+    if (deadline_ns != kNever && NowNs() >= deadline_ns) return FailTimeout();
+    TryRunHere(record, worker, help);
+    if (record.phase() == TaskRecord::kOver) return POOL_OK;
+    // Perhaps its time, or its turn, is still to come, and then nobody else may be there to run it.
+    const BlockedScope blocked(worker);
+    if (!record.Await(deadline_ns, MayRunHere(record, worker, help))) return FailTimeout();
+    if (record.phase() == TaskRecord::kOver) return POOL_OK;
+  }
 }
 
 Status WaitTasks(TaskRecord* const* records, uint32_t count, bool all, uint64_t deadline_ns,

@@ -25,16 +25,19 @@ class RunWatch {
     uint64_t start_cpu_ns;
     uint32_t attempt;
     bool known;
+    bool told;  // as stuck
   };
   Named Begin(const TaskRecord& record, uint64_t now_ns);
   void End(const Named& around);
+  // It took something that was no task: it does not still run the one before.
+  void Passed();
 
   struct Seen {
     uint64_t started = 0;  // the worker's count when it was looked at first
     uint64_t since_ns = 0;
     uint64_t cpu_ns = 0;   // of its thread then
     bool busy = false;
-    bool told = false;     // as stuck
+    bool told = false;     // as stuck, where no record is known
   };
 
  private:
@@ -59,8 +62,11 @@ class Watch {
   // How often to look.
   uint64_t period_ns() const { return options_.stuck_after_ns / 4; }
 
-  // Looks at the workers, and calls the user for each task that is stuck. The service thread.
-  void Look();
+  // Looks at the workers, and calls the user for each task that is stuck. The service thread. False: nobody works, and it
+  // need not look again until a worker has found that it is asleep.
+  [[nodiscard]] bool Look();
+  // Asked by a worker that has just begun to work, after a fence. True: it is to wake the watch.
+  [[nodiscard]] bool MustWake() { return asleep_.load(kRelaxed) && asleep_.exchange(false, kRelaxed); }
   // At most cap of those that have run for at least longer_than_ns, the longest first; returns how many.
   [[nodiscard]] uint32_t List(uint64_t longer_than_ns, pool_running_t* out, uint32_t cap);
 
@@ -70,6 +76,7 @@ class Watch {
 
   Engine& engine_;
   const Options options_;
+  Atomic<bool> asleep_{false};
 };
 
 }  // namespace workpool

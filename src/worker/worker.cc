@@ -130,7 +130,7 @@ void Worker::Loop() {
   };
   const bool may_work = Calm() || with_slot_safe([&] { return Attend(); });
   if (!may_work && !TakeFork(&slot)) [[unlikely]] return false;
-  if (lanes_press_) [[unlikely]] PreferLanes(&slot);
+  if (!std::exchange(lanes_asked_, false) && lanes_press_) [[unlikely]] PreferLanes(&slot);
   if (searching_) [[unlikely]] with_slot_safe([&] { BeginWork(); });
   if (simple_ && !IsEntry(slot)) [[likely]] {
     RunSimple(slot);
@@ -213,6 +213,7 @@ void Worker::BeginWork() {
   // No longer searching before the look at the queues; partner: the fence after a task is queued. Whoever saw
   // us searching left it to us to see his task and to find help for it.
   FullFence();
+  if (engine_.watch.on() && engine_.watch.MustWake()) [[unlikely]] engine_.timers.WatchAgain();
   engine_.workers.PassOn();
 }
 

@@ -132,6 +132,7 @@ class alignas(kCacheLine) Worker {
   uint32_t turn_ = 0;      // the injection queue whose turn it is
   TaskPlace place_;        // where the task that was taken last stood
   bool lanes_press_ = false;   // a task in a lane may go before its own
+  bool lanes_asked_ = false;   // and they let the next one go first
   LaneTurn lane_turn_;
   uint64_t hooks_epoch_ = 0;
   Hooks::Started hooks_started_;

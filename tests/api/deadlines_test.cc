@@ -281,7 +281,7 @@ TEST_CASE("a member that expires leaves its group, and is no failure of it", "[d
 TEST_CASE("a deadline in the past is refused, and nothing is called", "[deadlines]") {
   std::atomic<uint64_t> letters{0};
   pool_options_t options = Options(1);
-  options.dead_letter = [](void* user, void*, const pool_result_t*) { ++*static_cast<std::atomic<uint64_t>*>(user); };
+  options.dead_letter = [](void* user, void*, const pool_result_t*, const pool_attempt_t*, uint32_t) { ++*static_cast<std::atomic<uint64_t>*>(user); };
   options.dead_letter_user = &letters;
   Story story;
   ScopedPool pool(options);

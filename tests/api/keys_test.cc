@@ -72,13 +72,6 @@ pool_task_t KeyedTask(Body& body, uint64_t key) {
   return task;
 }
 
-uint64_t ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  uint64_t size = 0, resident = 0;
-  statm >> size >> resident;
-  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-}
-
 TEST_CASE("tasks of one key run in the order of their submits and never at once, with every strategy", "[keys]") {
   pool_options_t options = Options(4);
   options.strategy = GENERATE(POOL_STRATEGY_STEALING, POOL_STRATEGY_FIFO, POOL_STRATEGY_LIFO, POOL_STRATEGY_PRIORITY);

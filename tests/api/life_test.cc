@@ -16,6 +16,7 @@ TEST_CASE("a pool is made with default options when none are given", "[life]") {
   CHECK(pool < uint64_t{1} << 53);
   std::atomic<uint64_t> runs{0};
   CHECK(pool_submit(pool, CountRun, &runs) == POOL_OK);
+  CheckSettled(pool);
   CHECK(pool_destroy(pool) == POOL_OK);
   CHECK(runs == 1);
 }

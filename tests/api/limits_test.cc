@@ -391,13 +391,6 @@ TEST_CASE("closing a pool refuses those who block in submit", "[limits][close]")
   }
 }
 
-size_t ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  size_t total = 0, resident = 0;
-  statm >> total >> resident;
-  return resident * 4096;
-}
-
 // A sanitizer keeps freed memory, so there only the end of the test counts.
 struct Growth {
   size_t before = ResidentBytes();

@@ -55,6 +55,7 @@ const Field kFields[] = {
     {"codel_interval_ms", FIELD(codel_interval_ns), "0.5", 500'000},
     {"retry_count", FIELD(retry_count), "1", 1, true},
     {"retry_period_ms", FIELD(retry_period_ns), "0.000001", 1, true},
+    {"dead_letter_limit", FIELD(dead_letter_limit), "4294967295", UINT32_MAX},
     {"queue_high", FIELD(queue_high), "1000", 1000, false,
      [](pool_options_t& o) { o.watermark = [](void*, pool_t, int32_t, uint64_t) {}; }},
     {"queue_low", FIELD(queue_low), "18446744073709551615", UINT64_MAX},

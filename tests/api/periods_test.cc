@@ -404,20 +404,46 @@ TEST_CASE("a draining close gives a queued periodic task its first run", "[perio
   CHECK(series.story.Ended(POOL_DONE, 0));
 }
 
-TEST_CASE("a periodic task does not run after its deadline", "[periods]") {
+TEST_CASE("a periodic task does not run after its deadline, and ends as its last run did", "[periods]") {
   Series series;
   ScopedPool pool(1);
   pool_task_t task = series.Task(5 * kMs);
   task.deadline_ns = FromNow(300 * kMs);
   const Told ticket(pool, task);
   const pool_result_t result = WaitForResult(ticket);
-  CHECK(result.outcome == POOL_EXPIRED);
-  CHECK(result.code == POOL_E_EXPIRED);
+  CHECK(result.outcome == POOL_DONE);
+  CHECK(result.code == 0);
   CHECK(result.attempts == series.count());
   CHECK(series.count() >= 1);
-  CHECK(series.story.ended_ns > task.deadline_ns);
+  for (const Run& run : series.runs()) CHECK(run.begin_ns <= task.deadline_ns);
+  // At once, when the next run would be too late.
+  CHECK(series.story.ended_ns + 6 * kMs > task.deadline_ns - 5 * kMs);
   CheckSettled(pool);
   CHECK(Stats(pool).ended_run == 1);
+}
+
+TEST_CASE("a periodic task that waits in a queue at its deadline ends as its last run did, or expires before the first",
+          "[periods]") {
+  for (const bool has_run : {true, false}) {
+    CAPTURE(has_run);
+    Gate gate;
+    Series series;
+    ScopedPool pool(1);
+    pool_task_t task = series.Task(5 * kMs);
+    task.deadline_ns = FromNow(300 * kMs);
+    if (!has_run) Must(pool_submit(pool, PassGate, &gate), "submit a gate");
+    const Told ticket(pool, task);
+    if (has_run) {
+      REQUIRE(series.AwaitRuns(1));
+      Must(pool_submit(pool, PassGate, &gate), "submit a gate");
+    }
+    const pool_result_t result = WaitForResult(ticket);
+    CHECK(result.outcome == (has_run ? POOL_DONE : POOL_EXPIRED));
+    CHECK(result.attempts == series.count());
+    gate.Open();
+    CheckSettled(pool);
+    CHECK(series.story.drops == 1);
+  }
 }
 
 TEST_CASE("a cancelled group or token ends its periodic tasks, done if they have run", "[periods]") {

@@ -1,6 +1,7 @@
 // Rates: token buckets of a pool and of a class, and how many tasks of a class run at once.
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <cstdio>
 #include <thread>
 
 #include "order_support.h"
@@ -212,6 +213,62 @@ TEST_CASE("the measured rate of delayed tasks is within one percent of their cla
   CHECK(RateIsMetOnce(true));
 }
 
+// Ten seconds at a rate, in one try, with four threads that submit: it is met within one percent.
+void CheckRateOfTenSeconds(uint64_t rate, uint64_t burst, int32_t on_rate, bool by_class) {
+  CAPTURE(rate, burst, on_rate, by_class);
+  constexpr uint64_t kSeconds = 10, kThreads = 4;
+  const uint64_t tasks = kSeconds * rate + burst;
+  static std::atomic<uint64_t> starts, first_ns, last_ns;
+  starts = first_ns = last_ns = 0;
+  const pool_run_fn run = [](void*, pool_ctx_t*) -> int32_t {
+    const uint64_t now_ns = pool_now_ns();
+    if (starts.fetch_add(1) == 0) first_ns = now_ns;
+    last_ns = now_ns;
+    return 0;
+  };
+  pool_options_t options = RateOptions(by_class ? 0 : rate, 1'000 * kMs, static_cast<uint32_t>(burst), on_rate);
+  options.drop = nullptr;
+  ScopedPool pool(options);
+  const pool_class_options_t rules =
+      ClassRate(by_class ? rate : 0, 1'000 * kMs, static_cast<uint32_t>(burst), on_rate);
+  Must(pool_class_set(pool, 1, &rules), "class_set");
+  std::atomic<uint64_t> next{0};
+  std::vector<std::thread> threads;
+  for (uint64_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      const pool_task_t task = OfClass(Task(run, nullptr), 1);
+      for (uint64_t i; (i = next.fetch_add(1)) < tasks;) {
+        Must(by_class || i % 2 == 0 ? pool_submit_task(pool, &task, nullptr) : pool_submit(pool, run, nullptr), "submit");
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CheckSettled(pool);
+  CHECK(starts == tasks);
+  const double measured = static_cast<double>(tasks - burst) / (static_cast<double>(last_ns - first_ns) * 1e-9);
+  std::printf("%llu a second with a burst of %llu by %s of a %s: measured %.3f\n", static_cast<unsigned long long>(rate),
+              static_cast<unsigned long long>(burst), on_rate == POOL_ON_RATE_DELAY ? "delay" : "block",
+              by_class ? "class" : "pool", measured);
+  CHECK(measured > 0.99 * static_cast<double>(rate));
+  CHECK(measured < 1.01 * static_cast<double>(rate));
+}
+
+TEST_CASE("the measured rate of ten seconds of delayed tasks is within one percent, in one try", "[rates][.][long]") {
+  for (const uint64_t rate : {50u, 1'000u, 20'000u}) {
+    for (const bool by_class : {false, true}) CheckRateOfTenSeconds(rate, 1, POOL_ON_RATE_DELAY, by_class);
+  }
+}
+
+// A burst of 10 ms keeps the tokens of a time in which none of the threads gets to run.
+TEST_CASE("the measured rate of ten seconds of submits that block is within one percent, in one try", "[rates][.][long]") {
+  struct Row {
+    uint64_t rate, burst;
+  };
+  for (const Row& row : {Row{50, 1}, Row{1'000, 1}, Row{1'000, 10}, Row{20'000, 200}}) {
+    for (const bool by_class : {false, true}) CheckRateOfTenSeconds(row.rate, row.burst, POOL_ON_RATE_BLOCK, by_class);
+  }
+}
+
 TEST_CASE("a pool with a rate that blocks lets every function wait for its token", "[rates]") {
   Marks marks(21);
   ScopedPool pool(RateOptions(100, 1'000 * kMs, 1, POOL_ON_RATE_BLOCK));
@@ -375,8 +432,8 @@ TEST_CASE("a class's rate concerns its own tasks only, and may be changed", "[ra
   Must(pool_class_set(pool, 1, &rules), "class_set");
   CHECK(PollUntil([&] { return submit(15, 1) == POOL_OK; }));
   CHECK(submit(16, 3) == POOL_E_NOTFOUND);
-  CHECK(submit(16, POOL_CLASS_MAX + 1) == POOL_E_NOTFOUND);
-  CHECK(submit(16, UINT32_MAX) == POOL_E_NOTFOUND);
+  CHECK(submit(16, POOL_CLASS_MAX + 1) == POOL_E_INVALID);
+  CHECK(submit(16, UINT32_MAX) == POOL_E_INVALID);
   CheckSettled(pool);
   CHECK(marks.CountEnded(POOL_DONE) == 15);
 }

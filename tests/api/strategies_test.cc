@@ -221,33 +221,60 @@ TEST_CASE("a worker takes one task at a time: those behind it start in order alt
   }
 }
 
+// The most of those taken before it that had not started yet when a task did; expected is the order of takes.
+int64_t MostMissing(const std::vector<int64_t>& starts, const std::vector<int64_t>& expected) {
+  std::vector<int64_t> places(expected.size());
+  for (size_t i = 0; i < expected.size(); ++i) places[static_cast<size_t>(expected[i])] = static_cast<int64_t>(i);
+  int64_t begun = 0, most = 0, last = -1;
+  for (const int64_t number : starts) {
+    last = std::max(last, places[static_cast<size_t>(number)]);
+    most = std::max(most, last + 1 - ++begun);
+  }
+  return most;
+}
+
+// priorities: those of the tasks, or none.
+void CheckStartsTrail(int32_t strategy, uint32_t workers, const std::vector<int32_t>& priorities, size_t count) {
+  CAPTURE(strategy, workers);
+  Marks marks(count);
+  ScopedPool pool(MarkOptions(workers, strategy));
+  Must(pool_pause(pool), "pause");
+  for (size_t i = 0; i < count; ++i) {
+    const pool_task_t task = WithPriority(marks[i].Task(), priorities.empty() ? 0 : priorities[i]);
+    const bool plain = task.priority == 0 && i % 2 == 0;
+    Must(plain ? pool_submit(pool, Mark::Run, &marks[i]) : pool_submit_task(pool, &task, nullptr), "submit");
+  }
+  std::vector<int64_t> expected = Expected(strategy, static_cast<int64_t>(count));
+  if (!priorities.empty()) {
+    std::stable_sort(expected.begin(), expected.end(), [&](int64_t a, int64_t b) {
+      return priorities[static_cast<size_t>(a)] > priorities[static_cast<size_t>(b)];
+    });
+  }
+  Must(pool_resume(pool), "resume");
+  CheckSettled(pool);
+  const std::vector<int64_t> order = marks.order();
+  REQUIRE(order.size() == count);
+  CHECK(MostMissing(order, expected) <= workers - 1);
+  CHECK(marks.CountEnded(POOL_DONE) == count);
+}
+
 // Whenever a task starts, at most workers - 1 of those that were taken before it have not.
 TEST_CASE("with four workers a start trails its take by at most three others", "[strategies]") {
-  constexpr uint32_t kWorkers = 4;
-  for (const int32_t strategy : kOrdered) {
-    CAPTURE(strategy);
-    const auto count = static_cast<int64_t>(Rounds(20'000));
-    Marks marks(static_cast<size_t>(count));
-    ScopedPool pool(MarkOptions(kWorkers, strategy));
-    Must(pool_pause(pool), "pause");
-    for (size_t i = 0; i < marks.size(); ++i) Must(pool_submit(pool, Mark::Run, &marks[i]), "submit");
-    Must(pool_resume(pool), "resume");
-    CheckSettled(pool);
-    const std::vector<int64_t> order = marks.order();
-    REQUIRE(order.size() == static_cast<size_t>(count));
-    std::vector<bool> started(static_cast<size_t>(count));
-    int64_t first_missing = 0, begun = 0, most_missing = 0, last = -1;
-    for (const int64_t number : order) {
-      const int64_t place = strategy == POOL_STRATEGY_LIFO ? count - 1 - number : number;
-      started[static_cast<size_t>(place)] = true;
-      ++begun;
-      last = std::max(last, place);
-      while (first_missing < count && started[static_cast<size_t>(first_missing)]) ++first_missing;
-      most_missing = std::max(most_missing, last + 1 - begun);
+  for (const int32_t strategy : kOrdered) CheckStartsTrail(strategy, 4, {}, Rounds(20'000));
+}
+
+TEST_CASE("with several workers and mixed priorities a start trails its take by at most workers - 1 others",
+          "[strategies]") {
+  std::mt19937 numbers(11);
+  for (const uint32_t workers : {2u, 4u, 16u}) {
+    for (const bool few : {true, false}) {  // levels with many equals, or next to none
+      CAPTURE(few);
+      std::vector<int32_t> priorities;
+      for (uint64_t i = 0; i < Rounds(20'000); ++i) {
+        priorities.push_back(static_cast<int32_t>(few ? numbers() % 5 - 2 : numbers()));
+      }
+      CheckStartsTrail(POOL_STRATEGY_PRIORITY, workers, priorities, priorities.size());
     }
-    CHECK(most_missing <= kWorkers - 1);
-    CHECK(first_missing == count);
-    CHECK(marks.CountEnded(POOL_DONE) == marks.size());
   }
 }
 

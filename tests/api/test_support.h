@@ -7,6 +7,7 @@
 #pragma once
 
 #include <dirent.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -15,6 +16,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <functional>
 #include <mutex>
@@ -224,7 +226,18 @@ inline void Must(pool_status_t status, const char* what) {
   std::abort();
 }
 
-// A pool destroyed with its scope, unless the test has given it up itself.
+// Counts of a pool that has nothing to do: each accepted task has had one outcome. Or the program ends.
+inline void CheckOutcomes(const pool_stats_t& stats) {
+  const uint64_t outcomes = stats.done + stats.failed + stats.cancelled + stats.expired + stats.shed;
+  if (stats.submitted == outcomes && stats.queued == 0) return;
+  std::fprintf(stderr, "%llu submitted, %llu outcomes, %llu queued\n",
+               static_cast<unsigned long long>(stats.submitted), static_cast<unsigned long long>(outcomes),
+               static_cast<unsigned long long>(stats.queued));
+  std::abort();
+}
+
+// A pool destroyed with its scope, unless the test has given it up itself. It is closed first, and then each of its tasks
+// has had one outcome, whatever the test is about; unless the test has failed already and leaves by an exception.
 class ScopedPool {
  public:
   explicit ScopedPool(const pool_options_t& options) {
@@ -232,7 +245,9 @@ class ScopedPool {
   }
   explicit ScopedPool(uint32_t workers_max) : ScopedPool(Options(workers_max)) {}
   ~ScopedPool() {
-    if (pool_ != 0) Must(pool_destroy(pool_), "pool_destroy");
+    if (pool_ == 0) return;
+    if (std::uncaught_exceptions() == exceptions_) CloseAndCheck();
+    Must(pool_destroy(pool_), "pool_destroy");
   }
   ScopedPool(const ScopedPool&) = delete;
   ScopedPool& operator=(const ScopedPool&) = delete;
@@ -241,7 +256,17 @@ class ScopedPool {
   pool_t GiveUp() { return std::exchange(pool_, 0); }
 
  private:
+  void CloseAndCheck() const {
+    const pool_status_t status = pool_close(pool_, POOL_DRAIN, 3 * kBoundNs);
+    if (status == POOL_E_FORKED) return;  // it is the parent's
+    Must(status, "pool_close");
+    pool_stats_t stats;
+    Must(pool_stats(pool_, &stats, sizeof(stats)), "pool_stats");
+    CheckOutcomes(stats);
+  }
+
   pool_t pool_ = 0;
+  const int exceptions_ = std::uncaught_exceptions();
 };
 
 inline pool_ticket_t Submit(pool_t pool, const pool_task_t& task) {
@@ -270,13 +295,7 @@ inline bool WaitIdle(pool_t pool) { return pool_wait_idle(pool, kBoundNs) == POO
 // Every accepted task ends, and has had one outcome when nothing waits or runs any more; or the program ends.
 inline void CheckSettled(pool_t pool) {
   Must(pool_wait_idle(pool, kBoundNs), "pool_wait_idle");
-  const pool_stats_t stats = Stats(pool);
-  const uint64_t outcomes = stats.done + stats.failed + stats.cancelled + stats.expired + stats.shed;
-  if (stats.submitted == outcomes && stats.queued == 0) return;
-  std::fprintf(stderr, "%llu submitted, %llu outcomes, %llu queued\n",
-               static_cast<unsigned long long>(stats.submitted), static_cast<unsigned long long>(outcomes),
-               static_cast<unsigned long long>(stats.queued));
-  std::abort();
+  CheckOutcomes(Stats(pool));
 }
 
 // Kernel ids of the threads of this process.
@@ -292,6 +311,21 @@ inline std::set<int> ThreadIds() {
 }
 
 inline size_t ThreadCount() { return ThreadIds().size(); }
+
+// Bytes of memory that this process has.
+inline size_t ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  size_t total_pages = 0, resident_pages = 0;
+  statm >> total_pages >> resident_pages;
+  return resident_pages * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+// How often threads of this process have left their CPU so far, by themselves or not.
+inline uint64_t ContextSwitches() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_nvcsw + usage.ru_nivcsw);
+}
 
 // Open descriptors of this process.
 inline std::set<int> Descriptors() {

@@ -126,6 +126,14 @@ template <typename Try>
   return false;
 }
 
+// Tried again at once, or nearly.
+inline pool_task_t Retried(pool_task_t task, uint32_t retries_max, int64_t backoff_first_ns = 50 * kUs) {
+  task.retries_max = retries_max;
+  task.backoff_first_ns = backoff_first_ns;
+  task.backoff_jitter = POOL_JITTER_NONE;
+  return task;
+}
+
 inline int32_t AskForRetry(void*, pool_ctx_t*) { return POOL_RETRY; }
 
 }  // namespace workpool_test

@@ -131,6 +131,73 @@ TEST_CASE("stuck is called once for a run that lasts too long, and not for other
   CHECK(stuck.told[0].wall_ns >= static_cast<uint64_t>(kStuckNs));
 }
 
+TEST_CASE("stuck is called once for a run that forks, and waits, and runs others inside", "[watch]") {
+  StuckTasks stuck;
+  ScopedPool pool(Watched(2, stuck));
+  std::atomic<uint64_t> runs{0};
+  Body body([&](pool_ctx_t* ctx) {
+    const uint64_t end_ns = pool_now_ns() + 20 * static_cast<uint64_t>(kStuckNs);
+    while (pool_now_ns() < end_ns) {
+      pool_fork_t fork;
+      Must(pool_ctx_fork(ctx, &fork, CountRun, &runs), "fork");
+      Must(pool_ctx_join(ctx, &fork, nullptr), "join");
+      const pool_ticket_t inner = Submit(pool, Task(CountRun, &runs));
+      Must(pool_wait(inner, 0, kBoundNs, nullptr, 0), "wait");
+      Must(pool_ticket_release(inner), "release");
+    }
+    return 0;
+  });
+  pool_task_t task = Task(Body::Run, &body);
+  task.name = "outer";
+  const pool_ticket_t ticket = Submit(pool, task);
+  CHECK(WaitForResult(ticket).outcome == POOL_DONE);
+  CHECK(pool_ticket_release(ticket) == POOL_OK);
+  Must(pool_wait_idle(pool, kBoundNs), "wait_idle");
+  for (const pool_running_t& told : stuck.told) {
+    CAPTURE(told.name, told.wall_ns, told.cpu_ns, static_cast<char>(told.state), told.worker, told.ticket);
+    CHECK(std::string(told.name) == "outer");
+  }
+  REQUIRE(stuck.count() == 1);
+}
+
+TEST_CASE("timers go on beside a watch that has more to look at than its time allows", "[watch]") {
+  StuckTasks stuck;
+  pool_options_t options = Watched(64, stuck);
+  options.stuck_after_ns = 1'000'000;
+  Gate gate;
+  ScopedPool pool(options);
+  for (int i = 0; i < 60; ++i) Must(pool_submit(pool, PassGate, &gate), "submit");
+  REQUIRE(gate.AwaitArrivals(60));
+  std::atomic<uint64_t> runs{0};
+  pool_task_t task = Task(CountRun, &runs);
+  task.delay_ns = 5'000'000;
+  for (uint64_t i = 1; i <= 20; ++i) {
+    Must(pool_submit_task(pool, &task, nullptr), "submit");
+    CHECK(PollUntil([&] { return runs == i; }, 2'000'000'000));
+  }
+  gate.Open();
+}
+
+TEST_CASE("a watched pool that is idle sleeps, and wakes to watch again", "[watch][serial]") {
+  StuckTasks stuck;
+  pool_options_t options = Watched(4, stuck);
+  options.prestart = 4;
+  options.stuck_after_ns = 4'000'000;
+  ScopedPool pool(options);
+  for (int round = 0; round < 3; ++round) {
+    // Once it has seen that nobody works. Two seconds of looks would be two thousand switches.
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    const uint64_t before = ContextSwitches();
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    CHECK(ContextSwitches() - before < 20);
+    Gate gate;
+    Must(pool_submit(pool, PassGate, &gate), "submit");
+    CHECK(PollUntil([&] { return stuck.count() == static_cast<size_t>(round + 1); }));
+    gate.Open();
+    Must(pool_wait_idle(pool, kBoundNs), "wait_idle");
+  }
+}
+
 TEST_CASE("the longest come first, and no more than there is room for", "[watch]") {
   StuckTasks stuck;
   Gate gate;

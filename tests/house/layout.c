@@ -83,7 +83,7 @@ FIELD(pool_options_t, stuck_after_ns, 240, 8);
 FIELD(pool_options_t, stuck, 248, 8);
 FIELD(pool_options_t, stuck_user, 256, 8);
 FIELD(pool_options_t, task_isolation, 264, 4);
-FIELD(pool_options_t, reserved2, 268, 4);
+FIELD(pool_options_t, dead_letter_limit, 268, 4);
 
 SIZE(pool_option_t, 48);
 FIELD(pool_option_t, struct_size, 0, 4);
@@ -151,6 +151,31 @@ FIELD(pool_class_options_t, backoff_max_ns, 48, 8);
 FIELD(pool_class_options_t, backoff_jitter, 56, 4);
 FIELD(pool_class_options_t, retry_on, 60, 4);
 FIELD(pool_class_options_t, retry_if, 64, 8);
+
+SIZE(pool_attempt_t, 32);
+FIELD(pool_attempt_t, struct_size, 0, 4);
+FIELD(pool_attempt_t, code, 4, 4);
+FIELD(pool_attempt_t, worker, 8, 4);
+FIELD(pool_attempt_t, reserved, 12, 4);
+FIELD(pool_attempt_t, start_ns, 16, 8);
+FIELD(pool_attempt_t, run_ns, 24, 8);
+
+SIZE(pool_dead_letter_t, 648);
+FIELD(pool_dead_letter_t, struct_size, 0, 4);
+FIELD(pool_dead_letter_t, code, 4, 4);
+FIELD(pool_dead_letter_t, attempts, 8, 4);
+FIELD(pool_dead_letter_t, worker, 12, 4);
+FIELD(pool_dead_letter_t, flags, 16, 4);
+FIELD(pool_dead_letter_t, history_count, 20, 4);
+FIELD(pool_dead_letter_t, ticket, 24, 8);
+FIELD(pool_dead_letter_t, arg, 32, 8);
+FIELD(pool_dead_letter_t, value, 40, 8);
+FIELD(pool_dead_letter_t, wait_ns, 48, 8);
+FIELD(pool_dead_letter_t, run_ns, 56, 8);
+FIELD(pool_dead_letter_t, ended_ns, 64, 8);
+FIELD(pool_dead_letter_t, history, 72, 256);
+FIELD(pool_dead_letter_t, name, 328, 64);
+FIELD(pool_dead_letter_t, text, 392, 256);
 
 SIZE(pool_running_t, 112);
 FIELD(pool_running_t, struct_size, 0, 4);
@@ -272,6 +297,7 @@ VALUE(POOL_ISOLATION_FP, 1);
 VALUE(POOL_ISOLATION_FULL, 2);
 VALUE(POOL_LANES_MAX, 16);
 VALUE(POOL_CLASS_MAX, 255);
+VALUE(POOL_HISTORY_MAX, 8);
 VALUE(POOL_CQ_CAPACITY_MAX, 16777216);
 VALUE(POOL_OPTION_UINT, 0);
 VALUE(POOL_OPTION_TIME, 1);

@@ -69,7 +69,9 @@ TEST_CASE("which lane is chosen, by what waits, since when, and whose turn it is
       {"the lowest a moment before it is due", Bits({0, 2}), 5000, 0, 5000, 6999, 7, 0},
       {"the lowest is due", Bits({0, 2}), 5000, 0, 5000, 7000, 7, 2},
       {"the lowest is due, and it is a fresh worker's first take", Bits({0, 2}), 5000, 0, 5000, 7000, UINT32_MAX, 2},
-      {"the lowest is due, but another one had the last turn", Bits({0, 2}), 5000, 0, 5000, 7000, 6, 0},
+      {"the lowest is due, and began to wait after its last turn", Bits({0, 2}), 5000, 0, 5000, 7000, 0, 2},
+      {"the lowest is due, but had a turn since it began to wait", Bits({0, 2}), 5000, 0, 2999, 7000, 6, 0},
+      {"both are due, and only ordinary ones began to wait after their turn", Bits({0, 1, 2}), 1, 5000, 2999, 7000, 0, 1},
       {"the lowest is due below ordinary ones", Bits({1, 2}), 0, 0, 5000, 7000, 7, 2},
       {"ordinary ones a moment before they are due", Bits({0, 1}), 1, 5000, 0, 5999, 7, 0},
       {"ordinary ones are due", Bits({0, 1}), 1, 5000, 0, 6000, 7, 1},
@@ -85,6 +87,7 @@ TEST_CASE("which lane is chosen, by what waits, since when, and whose turn it is
     if (row.since_high != 0) lanes.BeginsToWait(0, row.since_high);
     if (row.since_low != 0) lanes.BeginsToWait(2, row.since_low);
     LaneTurn turn{.since_due = row.since_due, .served = 0, .normal_since_ns = row.since_normal};
+    if (row.since_due <= Lanes::kDueShare) turn.turn_ns[1] = turn.turn_ns[2] = 3000;
     CHECK(lanes.Choose(row.waits, row.now_ns, turn) == row.chosen);
   }
 }
@@ -110,6 +113,28 @@ TEST_CASE("one take in eight is from a lane that is due, and the first at once",
   for (size_t i = 0; i < takes.size(); ++i) CHECK(takes[i] == (i % Lanes::kDueShare == 0 ? 2u : 0u));
   // The share is of the takes beside higher ones: alone it is taken every time.
   for (const uint32_t lane : Takes(lanes, Bits({2}), 2001, turn, 20)) CHECK(lane == 2);
+}
+
+TEST_CASE("G11: the first of each lane goes at once when it is due, however short ago another lane had its turn", "[lanes]") {
+  Lanes lanes(Lanes::kMax, kAging);
+  LaneTurn turn;
+  uint32_t waits = Bits({0});
+  uint64_t now_ns = 1;
+  for (uint32_t lane = 9; lane < 16; ++lane) {
+    lanes.BeginsToWait(lane, 1);
+    waits |= Bits({lane});
+  }
+  now_ns += 16 * kAging;
+  for (uint32_t lane = 9; lane < 16; ++lane) CHECK(lanes.Choose(waits, now_ns, turn) == lane);
+  // Those behind them have a share.
+  for (const uint32_t lane : Takes(lanes, waits, now_ns, turn, Lanes::kDueShare - 1)) CHECK(lane == 0);
+  CHECK(lanes.Choose(waits, now_ns, turn) == 9);
+  // One that was empty meanwhile is as new, though its share is used up.
+  lanes.Emptied(12);
+  lanes.BeginsToWait(12, now_ns + 1);
+  now_ns += 1 + 12 * kAging;
+  CHECK(lanes.Choose(waits, now_ns - 1, turn) == 0);
+  CHECK(lanes.Choose(waits, now_ns, turn) == 12);
 }
 
 TEST_CASE("turns that nobody was due for are not saved up", "[lanes]") {
@@ -140,6 +165,7 @@ TEST_CASE("G11: lanes that are due take turns, also if none of them ever becomes
     const uint32_t waits = (1u << count) - 1;
     const uint32_t lower = count - 1;
     LaneTurn turn{.since_due = UINT32_MAX, .served = 0, .normal_since_ns = 1};
+    std::fill(std::begin(turn.turn_ns), std::end(turn.turn_ns), count);  // none is fresh
     const auto takes = Takes(lanes, waits, 1'000'000, turn, 3 * lower * Lanes::kDueShare);
     for (uint32_t round = 0; round < 3; ++round) {
       const auto begin = takes.begin() + round * lower * Lanes::kDueShare;
