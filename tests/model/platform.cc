@@ -50,6 +50,7 @@ void FutexWake(Atomic<uint32_t>& word, int count) {
 // ---- clock.h ---------------------------------------------------------------------------------
 
 uint64_t NowNs() { return g_scheduler.Now(); }
+uint64_t OwnCpuNs() { return 0; }
 
 // ---- cpus.h ----------------------------------------------------------------------------------
 
@@ -75,6 +76,7 @@ void SetThreadName(const char*) {}
 int32_t CurrentTid() { return g_scheduler.Tid(); }
 bool ThreadAlive(int32_t tid) { return g_scheduler.IsAlive(tid); }
 uint64_t ThreadCpuNs(int32_t) { return 0; }
+
 int32_t ThreadState(int32_t) { return 0; }
 void YieldThread() { model::SpinPause(); }
 

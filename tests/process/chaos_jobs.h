@@ -137,7 +137,12 @@ class Arena {
 // Times in buckets, eight for each power of two.
 class Times {
  public:
-  void Add(uint64_t ns) { counts_[Bucket(ns)].fetch_add(1, std::memory_order_relaxed); }
+  void Add(uint64_t ns) {
+    counts_[Bucket(ns)].fetch_add(1, std::memory_order_relaxed);
+    for (uint64_t longest = longest_; longest < ns && !longest_.compare_exchange_weak(longest, ns);) {
+    }
+  }
+  [[nodiscard]] uint64_t Longest() const { return longest_; }
   // Upper bound of the bucket in which the quantile lies; 0: there are none.
   [[nodiscard]] uint64_t Quantile(double quantile) const {
     uint64_t total = 0, seen = 0;
@@ -150,6 +155,7 @@ class Times {
   }
   void Clear() {
     for (auto& count : counts_) count = 0;
+    longest_ = 0;
   }
 
  private:
@@ -164,6 +170,7 @@ class Times {
     return power < 4 ? 2 * bucket + 2 : (8 + bucket % 8 + 1) << (power - 3);
   }
   std::atomic<uint64_t> counts_[kBuckets]{};
+  std::atomic<uint64_t> longest_{0};
 };
 
 constexpr uint32_t kKeys = 64;
@@ -176,6 +183,7 @@ struct Round {
   Arena& arena;
   pool_t pool = 0;
   pool_cq_t completions = 0;
+  bool priorities = false; // tasks may have one
   bool lanes = false;      // priorities are bounded
   bool throttled = false;  // submitters wait by themselves while many tasks wait, instead of at the queue limit
   std::atomic<bool> stop{false};
@@ -276,7 +284,7 @@ inline void Drop(void* arg, int32_t outcome) {
   }
 }
 
-inline void DeadLetter(void* user, void*, const pool_result_t*) { ++static_cast<Round*>(user)->dead_letters; }
+inline void DeadLetter(void* user, void*, const pool_result_t*, const pool_attempt_t*, uint32_t) { ++static_cast<Round*>(user)->dead_letters; }
 
 int32_t Run(void* arg, pool_ctx_t* ctx);
 

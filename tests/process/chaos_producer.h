@@ -64,7 +64,7 @@ class Producer {
     task.done = Done;
     task.drop = Drop;
     job.told = true;
-    if (Percent(30)) task.priority = round_.lanes ? static_cast<int32_t>(Below(3)) - 1 : static_cast<int32_t>(numbers_());
+    if (round_.priorities && Percent(30)) task.priority = round_.lanes ? static_cast<int32_t>(Below(3)) - 1 : static_cast<int32_t>(numbers_());
     if (Percent(10)) task.name = "chaos";
     if (Percent(20)) task.cost_bytes = Below(100'000);
     job.prompt = task.priority == 0;

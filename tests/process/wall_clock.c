@@ -1,5 +1,5 @@
-/* Put before the C library (LD_PRELOAD): a wall clock that jumps by an hour at each look, to and fro. Whoever sleeps by it
- * is found out; a futex that does ends the process. */
+/* Put before the C library (LD_PRELOAD): a wall clock that steps at each look, by 7 seconds to a day, forward or back. Whoever
+ * reckons by it is found out; a futex that sleeps by it ends the process. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <linux/futex.h>
@@ -11,16 +11,23 @@
 #include <time.h>
 #include <unistd.h>
 
-static time_t jump(void) {
-  static int looks;
-  return __atomic_add_fetch(&looks, 1, __ATOMIC_RELAXED) % 2 != 0 ? 3600 : -3600;
+/* So that two looks in a row, however often, see steps of all kinds: no short pattern. */
+static time_t step(void) {
+  static const time_t steps[] = {7, -7, 60, -60, 3600, -3600, 86400, -86400};
+  static unsigned looks;
+  unsigned look = __atomic_add_fetch(&looks, 1, __ATOMIC_RELAXED);
+  look ^= look >> 16;
+  look *= 0x7feb352du;
+  look ^= look >> 15;
+  look *= 0x846ca68bu;
+  return steps[(look >> 16) % (sizeof(steps) / sizeof(steps[0]))];
 }
 
-int clock_gettime(clockid_t clock, struct timespec *time) {
+int clock_gettime(clockid_t clock, struct timespec *now) {
   static int (*real)(clockid_t, struct timespec *);
   if (real == NULL) *(void **)&real = dlsym(RTLD_NEXT, "clock_gettime");
-  const int result = real(clock, time);
-  if (result == 0 && clock == CLOCK_REALTIME) time->tv_sec += jump();
+  const int result = real(clock, now);
+  if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += step();
   return result;
 }
 
@@ -31,6 +38,13 @@ int gettimeofday(struct timeval *restrict time, void *restrict zone) {
   time->tv_sec = now.tv_sec;
   time->tv_usec = now.tv_nsec / 1000;
   return result;
+}
+
+time_t time(time_t *out) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (out != NULL) *out = now.tv_sec;
+  return now.tv_sec;
 }
 
 long syscall(long number, ...) {
@@ -45,5 +59,6 @@ long syscall(long number, ...) {
     fputs("a futex sleeps by the wall clock\n", stderr);
     abort();
   }
+  if (number == SYS_clock_gettime) return clock_gettime((clockid_t)a[0], (struct timespec *)a[1]);
   return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
