@@ -1,5 +1,6 @@
 // Groups: tasks that are waited for, and cancelled, as one.
 #include "base/clock.h"
+#include "base/finally.h"
 #include "capi/guard.h"
 #include "capi/structs.h"
 
@@ -78,7 +79,9 @@ pool_status_t pool_group_wait(pool_group_t group, int64_t timeout_ns, int32_t* f
 pool_status_t pool_group_cancel(pool_group_t group) {
   return Guard(__func__, [&]() -> Status {
     return WithGroup(group, [&](Group& g) -> Status {
-      g.members().Cancel();
+      g.members().Refuse();
+      // Also if a callback ends this thread.
+      const Finally ask([&] { g.members().AskToStop(); });
       // If the pool is gone, so is every member that could still be cancelled.
       Held<Pool> pool(CurrentHandles()->pools, g.pool());
       if (pool.status() != POOL_OK) return POOL_OK;

@@ -101,9 +101,13 @@ bool Members::AnyBehind(const TaskRecord& first) {
   return false;
 }
 
-void Members::Cancel() {
+void Members::Refuse() {
   MutexLock lock(mu_);
   cancelled_ = true;
+}
+
+void Members::AskToStop() {
+  MutexLock lock(mu_);
   for (Membership* member = claimed_.newest; member != nullptr; member = member->next) {
     (void)member->record->AskStop();
   }

@@ -47,8 +47,11 @@ class Members {
   // One of them stands behind first in the line of their key.
   [[nodiscard]] bool AnyBehind(const TaskRecord& first);
 
-  // Refuses new members and asks running ones to stop; the caller then settles what ClaimOne or FindWaiting gives it.
-  void Cancel();
+  // A cancel, in three steps: refuses new members, and those that are claimed from now on are asked to stop; the caller then
+  // settles what ClaimOne or FindWaiting gives it; and asks those that run already to stop, last, because a worker that
+  // one of them frees might begin another one.
+  void Refuse();
+  void AskToStop();
 
  private:
   struct List {

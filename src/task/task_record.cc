@@ -73,7 +73,8 @@ bool TaskRecord::ClaimUnless(uint32_t flags, bool* was_held) {
 bool TaskRecord::Unhold() {
   uint32_t state = state_.load(kRelaxed);
   while ((state & kPhaseMask) == kWaiting) {
-    if (!state_.compare_exchange_weak(state, state & ~(kHeld | kAwaitedToRun), kRelaxed, kRelaxed)) continue;
+    // release: who moved it on has read what the next attempt may change; partner: the acquire in Claim.
+    if (!state_.compare_exchange_weak(state, state & ~(kHeld | kAwaitedToRun), kRelease, kRelaxed)) continue;
     if ((state & kAwaitedToRun) != 0) FutexWakeAll(state_);
     return true;
   }

@@ -22,7 +22,7 @@ Token* Token::Make(Token* parent_or_null) {
   }
   if (reason != 0) {
     token->reason_.store(reason, kRelaxed);
-    token->members_.Cancel();
+    token->members_.Refuse();
   }
   return token;
 }
@@ -70,20 +70,21 @@ Token* Token::ChildAfter(Token* previous) {
   return child;
 }
 
-void Token::CancelOwn(int32_t reason, const Canceller& canceller) {
+void Token::CancelWaiting(int32_t reason, const Canceller& canceller) {
   int32_t none = 0;
   {
     MutexLock lock(mu_);
     reason_.compare_exchange_strong(none, reason, kRelaxed, kRelaxed);
   }
-  members_.Cancel();
+  members_.Refuse();
   while (TaskRecord* member = members_.FindWaiting(canceller.take)) {
     const RecordReference reference(*member);
     canceller.settle(*member, this->reason());
   }
 }
 
-void Token::Cancel(int32_t reason, const Canceller& canceller) {
+template <typename Visit>
+void Token::Walk(Visit visit) {
   // Depth first, without recursion: a chain of children may be long. Each on the way down is held by a reference.
   Token* token = this;
   const Finally way_up([&] {
@@ -93,7 +94,7 @@ void Token::Cancel(int32_t reason, const Canceller& canceller) {
       child->Unref();
     }
   });
-  CancelOwn(reason, canceller);
+  visit(*this);
   for (;;) {
     Token* next = token->ChildAfter(nullptr);
     while (next == nullptr && token != this) {
@@ -103,8 +104,14 @@ void Token::Cancel(int32_t reason, const Canceller& canceller) {
     }
     if (next == nullptr) return;
     token = next;
-    token->CancelOwn(token->parent_->reason(), canceller);
+    visit(*token);
   }
+}
+
+void Token::Cancel(int32_t reason, const Canceller& canceller) {
+  // Also if a callback of those that wait ends this thread.
+  const Finally ask([&] { Walk([](Token& token) { token.members_.AskToStop(); }); });
+  Walk([&](Token& token) { token.CancelWaiting(&token == this ? reason : token.parent_->reason(), canceller); });
 }
 
 }  // namespace workpool

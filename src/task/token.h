@@ -48,7 +48,10 @@ class Token {
   // A reference, unless it is just going.
   [[nodiscard]] bool TryRef();
   [[nodiscard]] Token* ChildAfter(Token* previous);
-  void CancelOwn(int32_t reason, const Canceller& canceller);
+  void CancelWaiting(int32_t reason, const Canceller& canceller);
+  // Calls visit for itself and all tokens below it.
+  template <typename Visit>
+  void Walk(Visit visit);
 
   Token* const parent_;  // a reference, or nullptr
   Atomic<uint32_t> refs_{1};

@@ -70,10 +70,20 @@ Step Queue(Engine& engine, TaskRecord& record) {
 // Tokens that one call lets in: time is to go on for others, too.
 constexpr uint32_t kAdmittedAtOnce = 256;
 
-// False: it waits in the limiter's line.
+// Claimed and perhaps over, and nobody would take it out of the gates again if it now waited at the next one.
+bool LeavesAsClaimed(TaskRecord& record) {
+  if (record.IsWaiting()) return false;
+  GiveBackTokens(record);
+  LeaveGates(record);
+  record.Unref();
+  return true;
+}
+
+// False: it waits in the limiter's line, or was claimed.
 bool TakeToken(Engine& engine, TaskRecord& record, RateLimiter& limiter, Atomic<bool> TaskDetails::*token) {
   Atomic<bool>& has = record.details()->*token;
   if (!limiter.limited() || has.load(kRelaxed)) return true;
+  if (LeavesAsClaimed(record)) return false;
   if (!limiter.Enter(record)) {
     if (!engine.timers.AdmitAt(limiter.DueNs())) EndLines(engine);
     return false;
@@ -97,12 +107,7 @@ bool EnterGates(Engine& engine, TaskRecord& record) {
   if (details == nullptr) return true;
   if (details->key != 0 && !details->inside_key.load(kRelaxed)) {
     if (!engine.keys.Enter(record)) return false;
-    // Claimed and perhaps over, and nobody would take it out again if it now waited at the second gate.
-    if (!record.IsWaiting()) {
-      LeaveGates(record);
-      record.Unref();
-      return false;
-    }
+    if (LeavesAsClaimed(record)) return false;
   }
   if (TaskClass* task_class = details->task_class) {
     if (!details->inside_class.load(kRelaxed) && !task_class->gate.Enter(record)) return false;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "base/finally.h"
 #include "base/memory.h"
 #include "task/task_details.h"
 #include "worker/call_out.h"
@@ -180,7 +181,7 @@ uint64_t Timers::Turn(void* memory) {
         looked = true;
         due = Due::kLook;
       } else if (!watched && timers.watch_ns_ <= now_ns) {
-        timers.watch_ns_ = now_ns + engine.watch.period_ns();
+        timers.watch_ns_ = kNever;
         watched = true;
         due = Due::kWatch;
       } else if (!admitted && timers.tokens_ns_ <= now_ns) {
@@ -216,10 +217,14 @@ void Timers::LookNow() {
 }
 
 void Timers::WatchNow() {
-  const bool busy = engine_.watch.Look();
-  MutexLock lock(mu_);
-  // From now: a look may take longer than a period.
-  watch_ns_ = busy ? NowNs() + engine_.watch.period_ns() : kNever;
+  bool busy = true;  // also if user code ends this thread
+  const Finally again([&] {
+    if (!busy) return;  // then a worker says so, perhaps already has
+    MutexLock lock(mu_);
+    // From now: a look may take longer than a period.
+    watch_ns_ = std::min(watch_ns_, NowNs() + engine_.watch.period_ns());
+  });
+  busy = engine_.watch.Look();
 }
 
 void Timers::AdmitNow() {

@@ -344,6 +344,169 @@ MODEL_TEST("what is submitted after a pause is not taken even for a moment: its 
   MODEL_CHECK(jobs[1].drops == 0);
 }
 
+MODEL_TEST("a cancel ends what waits before it asks what runs to stop: a freed worker begins none of it", .preemptions = 1) {
+  const pool_t pool = Create(1);
+  pool_token_t tokens[2];
+  MODEL_CHECK(pool_token_create(0, &tokens[0]) == POOL_OK);
+  MODEL_CHECK(pool_token_create(tokens[0], &tokens[1]) == POOL_OK);
+  struct Running {
+    Atomic<int> begun{0};
+    static int32_t Run(void* arg, pool_ctx_t* ctx) {
+      static_cast<Running*>(arg)->begun.store(1, kRelease);
+      while (pool_ctx_should_stop(ctx) == 0) SleepNs(kMs);
+      return 0;
+    }
+  } running;
+  Job waiting[2];
+  pool_task_t task = waiting[0].Task();
+  task.run = &Running::Run;
+  task.drop = nullptr;
+  task.arg = &running;
+  task.token = tokens[0];
+  MODEL_CHECK(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  while (running.begun.load(kAcquire) == 0) SleepNs(kMs);
+  for (int i = 0; i < 2; ++i) {
+    task = waiting[i].Task();
+    task.token = tokens[i];
+    MODEL_CHECK(pool_submit_task(pool, &task, nullptr) == POOL_OK);
+  }
+  MODEL_CHECK(pool_token_cancel(tokens[0], 0) == POOL_OK);
+  CloseAndDestroy(pool);
+  for (const Job& job : waiting) {
+    job.CheckEnded(POOL_CANCELLED);
+    MODEL_CHECK(job.runs == 0);
+  }
+  for (const pool_token_t token : tokens) MODEL_CHECK(pool_token_release(token) == POOL_OK);
+}
+
+MODEL_TEST("tokens: a cancel of one in line against its admission leaves the token to the next one", .preemptions = 1) {
+  pool_options_t options = Options(1);
+  options.rate_count = 1;
+  options.rate_period_ns = kMs;
+  const pool_t pool = Create(options);
+  Job jobs[3];
+  pool_ticket_t tickets[3];
+  const uint64_t before_ns = pool_now_ns();
+  for (int i = 0; i < 3; ++i) tickets[i] = Submit(pool, jobs[i].Task());
+  Thread other([&] {
+    SleepNs(kMs);
+    (void)pool_cancel(tickets[1]);
+  });
+  CloseAndDestroy(pool);
+  other.Join();
+  for (int i = 0; i < 3; ++i) {
+    MODEL_CHECK(jobs[i].drops == 1);
+    MODEL_CHECK(pool_ticket_release(tickets[i]) == POOL_OK);
+  }
+  jobs[2].CheckEnded(POOL_DONE);
+  MODEL_CHECK(jobs[1].outcome == (jobs[1].runs == 1 ? POOL_DONE : POOL_CANCELLED));
+  // A token a millisecond, from the first; when one was given back its own, or the one before.
+  MODEL_CHECK(jobs[2].started_ns >= before_ns + kMs);
+  MODEL_CHECK(jobs[1].runs == 0 || jobs[2].started_ns >= before_ns + 2 * kMs);
+  Observe(jobs[1].runs == 1 ? "ran" : "cancelled");
+}
+
+MODEL_TEST("tokens: a cancel on the way from the gate of a class into line for a token takes no place with it", .preemptions = 1,
+           .early_timeouts = 1) {
+  pool_options_t options = Options(1);
+  options.rate_count = 1;
+  options.rate_period_ns = kMs;
+  const pool_t pool = Create(options);
+  pool_class_options_t rules;
+  MODEL_CHECK(pool_class_options_init(&rules, sizeof(rules)) == POOL_OK);
+  rules.concurrency_max = 1;
+  MODEL_CHECK(pool_class_set(pool, 1, &rules) == POOL_OK);
+  Job jobs[3];
+  pool_ticket_t tickets[3];
+  for (int i = 0; i < 3; ++i) {
+    pool_task_t task = jobs[i].Task();
+    task.class_id = 1;
+    if (i > 0) task.delay_ns = i * kMs / 2;
+    tickets[i] = Submit(pool, task);
+  }
+  Thread other([&] { (void)pool_cancel(tickets[1]); });
+  CloseAndDestroy(pool);
+  other.Join();
+  for (int i = 0; i < 3; ++i) {
+    MODEL_CHECK(jobs[i].drops == 1);
+    MODEL_CHECK(pool_ticket_release(tickets[i]) == POOL_OK);
+  }
+  jobs[2].CheckEnded(POOL_DONE);
+}
+
+MODEL_TEST("tokens: a close that cancels against one that comes into line: it ends once", .preemptions = 1) {
+  pool_options_t options = Options(1);
+  options.rate_count = 1;
+  options.rate_period_ns = 1'000'000 * kMs;
+  const pool_t pool = Create(options);
+  Job jobs[2];
+  const pool_task_t first = jobs[0].Task();
+  MODEL_CHECK(pool_submit_task(pool, &first, nullptr) == POOL_OK);
+  pool_status_t status = POOL_OK;
+  Thread other([&] {
+    const pool_task_t task = jobs[1].Task();
+    status = pool_submit_task(pool, &task, nullptr);
+  });
+  MODEL_CHECK(pool_close(pool, POOL_CANCEL_QUEUED, POOL_FOREVER) == POOL_OK);
+  other.Join();
+  CloseAndDestroy(pool, POOL_CANCEL_QUEUED);
+  MODEL_CHECK(jobs[0].drops == 1);
+  MODEL_CHECK(status == POOL_OK || status == POOL_E_CLOSED);
+  MODEL_CHECK(jobs[1].drops == (status == POOL_OK ? 1 : 0));
+  MODEL_CHECK(jobs[1].runs == 0);
+}
+
+MODEL_TEST("a task waits for a delayed one that only it can run", .preemptions = 1) {
+  pool_options_t options = Options(1);
+  options.workers_limit = 1;
+  const pool_t pool = Create(options);
+  Job inner;
+  struct Waiter {
+    pool_t pool;
+    Job* inner;
+    static int32_t Run(void* arg, pool_ctx_t*) {
+      auto* waiter = static_cast<Waiter*>(arg);
+      pool_task_t task = waiter->inner->Task();
+      task.delay_ns = kMs;
+      const pool_ticket_t ticket = Submit(waiter->pool, task);
+      MODEL_CHECK(pool_wait(ticket, 0, POOL_FOREVER, nullptr, 0) == POOL_OK);
+      MODEL_CHECK(waiter->inner->runs == 1);
+      return pool_ticket_release(ticket);
+    }
+  } waiter{pool, &inner};
+  pool_task_t outer = inner.Task();
+  outer.run = &Waiter::Run;
+  outer.drop = nullptr;
+  outer.arg = &waiter;
+  MODEL_CHECK(pool_submit_task(pool, &outer, nullptr) == POOL_OK);
+  CloseAndDestroy(pool);
+  inner.CheckEnded(POOL_DONE);
+}
+
+MODEL_TEST("a run that begins while the watch falls asleep is watched", .preemptions = 2) {
+  struct Watched {
+    Atomic<int> told{0};
+    static int32_t Run(void* arg, pool_ctx_t*) {
+      auto* watched = static_cast<Watched*>(arg);
+      for (int i = 0; i < 400 && watched->told.load(kRelaxed) == 0; ++i) SleepNs(kMs);
+      MODEL_CHECK(watched->told.load(kRelaxed) == 1);
+      return 0;
+    }
+    static void Stuck(void* user, pool_t, const pool_running_t*) {
+      static_cast<Watched*>(user)->told.fetch_add(1, kRelaxed);
+    }
+  } watched;
+  pool_options_t options = Options(1);
+  options.drop = nullptr;
+  options.stuck_after_ns = 4 * kMs;
+  options.stuck = &Watched::Stuck;
+  options.stuck_user = &watched;
+  const pool_t pool = Create(options);
+  SleepNs(kMs);  // its first look
+  MODEL_CHECK(pool_submit(pool, &Watched::Run, &watched) == POOL_OK);
+  CloseAndDestroy(pool);
+}
+
 MODEL_TEST("B14: an urgent task wakes a worker that sleeps, and goes before an ordinary one that waits",
            .preemptions = 1) {
   const pool_t pool = Create(1);
