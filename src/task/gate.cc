@@ -15,27 +15,23 @@ uint64_t HashOf(uint64_t key) {
   return key ^ key >> 31;
 }
 
-// What comes to a gate has some.
-TaskDetails& DetailsOf(TaskRecord& record) {
-  TaskDetails* details = record.details();
-  if (details == nullptr) __builtin_unreachable();
-  return *details;
-}
+// Of one bucket.
+constexpr size_t kPlaceBytes = sizeof(void*);
 
 }  // namespace
 
 void GateLine::Push(TaskRecord& record) {
   if (count_ >= sweep_at_) Sweep();
   ++count_;
-  record.details()->behind = nullptr;
-  (last_ != nullptr ? last_->details()->behind : first_) = &record;
+  DetailsOf(record).behind = nullptr;
+  (last_ != nullptr ? DetailsOf(*last_).behind : first_) = &record;
   last_ = &record;
 }
 
 TaskRecord* GateLine::Pop() {
   while (first_ != nullptr) {
     TaskRecord* record = first_;
-    first_ = record->details()->behind;
+    first_ = DetailsOf(*record).behind;
     if (first_ == nullptr) last_ = nullptr;
     --count_;
     if (record->IsWaiting()) return record;
@@ -49,7 +45,7 @@ void GateLine::Sweep() {
   last_ = nullptr;
   count_ = 0;
   while (TaskRecord* record = *link) {
-    TaskRecord*& behind = record->details()->behind;
+    TaskRecord*& behind = DetailsOf(*record).behind;
     if (record->IsWaiting()) {
       last_ = record;
       link = &behind;
@@ -155,7 +151,7 @@ TaskRecord* KeyGates::Shard::Leave(TaskRecord& record, uint64_t hash) {
 }
 
 void KeyGates::Shard::Resize(uint32_t capacity) {
-  auto** buckets = static_cast<TaskRecord**>(AllocateBytes(capacity * sizeof(TaskRecord*), alignof(TaskRecord*)));
+  auto** buckets = static_cast<TaskRecord**>(AllocateBytes(capacity * kPlaceBytes, alignof(TaskRecord*)));
   if (buckets == nullptr) return;
   for (uint32_t i = 0; i < capacity; ++i) buckets[i] = nullptr;
   const auto move = [&](TaskRecord* record) {
@@ -171,14 +167,14 @@ void KeyGates::Shard::Resize(uint32_t capacity) {
   move(lone_);
   lone_ = nullptr;
   for (uint32_t i = 0; i < capacity_; ++i) move(buckets_[i]);
-  if (buckets_ != nullptr) FreeBytes(buckets_, capacity_ * sizeof(TaskRecord*));
+  if (buckets_ != nullptr) FreeBytes(buckets_, capacity_ * kPlaceBytes);
   buckets_ = buckets;
   capacity_ = capacity;
 }
 
 void KeyGates::Shard::Free() {
   MutexLock lock(mu_);
-  if (buckets_ != nullptr) FreeBytes(buckets_, capacity_ * sizeof(TaskRecord*));
+  if (buckets_ != nullptr) FreeBytes(buckets_, capacity_ * kPlaceBytes);
   buckets_ = nullptr;
 }
 

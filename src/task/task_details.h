@@ -91,6 +91,13 @@ struct TaskDetails {
   void CopyResult(pool_result_t* out) const;
 };
 
+// Of a record that has some.
+inline TaskDetails& DetailsOf(TaskRecord& record) {
+  TaskDetails* details = record.details();
+  if (details == nullptr) __builtin_unreachable();
+  return *details;
+}
+
 // record waits in the line of its key until first, which runs on the calling thread or around it, has ended.
 [[nodiscard]] bool StandsBehind(const TaskRecord& record, const TaskRecord& first);
 

@@ -7,7 +7,6 @@
 #include "task/gate.h"
 #include "task/task_details.h"
 #include "worker/engine.h"
-#include "worker/other_thread.h"
 #include "worker/settle.h"
 
 namespace workpool {
@@ -17,6 +16,48 @@ namespace {
 constexpr uint64_t kTryAgainNs = 5'000'000;
 
 enum class Step { kDone, kNoMemory };
+
+// Held records that go on, one after another and not inside each other: a line may be long. Linked as in a line, of which
+// they are no part now.
+class Convoy {
+ public:
+  void Push(TaskRecord& record) {
+    DetailsOf(record).behind = nullptr;
+    (last_ != nullptr ? DetailsOf(*last_).behind : first_) = &record;
+    last_ = &record;
+  }
+  [[nodiscard]] TaskRecord* Pop() {
+    TaskRecord* record = first_;
+    if (record == nullptr) return nullptr;
+    first_ = DetailsOf(*record).behind;
+    if (first_ == nullptr) last_ = nullptr;
+    return record;
+  }
+
+ private:
+  TaskRecord* first_ = nullptr;
+  TaskRecord* last_ = nullptr;
+};
+
+// Those behind the record, if it was inside, join the convoy.
+void LeaveGates(TaskRecord& record, Convoy& convoy) {
+  TaskDetails& details = DetailsOf(record);
+  if (TaskClass* task_class = details.task_class) {
+    if (TaskRecord* next = task_class->gate.Leave(record)) convoy.Push(*next);
+  }
+  if (details.key != 0) {
+    if (TaskRecord* next = record.engine->keys.Leave(record)) convoy.Push(*next);
+  }
+}
+
+// It was claimed, and who did so may have left before it came in.
+void LeaveAsClaimed(TaskRecord& record, Convoy& convoy) {
+  if (record.details() != nullptr) {
+    GiveBackTokens(record);
+    LeaveGates(record, convoy);
+  }
+  record.Unref();
+}
 
 // Something was queued: somebody lives who could take it, and looks.
 void LookAfter(Engine& engine, int32_t priority) {
@@ -30,19 +71,14 @@ void LookAfter(Engine& engine, int32_t priority) {
   if (priority < 0 && engine.timers.started()) engine.WatchLane(priority);
 }
 
-Step Queue(Engine& engine, TaskRecord& record) {
+Step Queue(Engine& engine, TaskRecord& record, Convoy& convoy) {
   ThreadLine* line = CurrentLine(CurrentTls());
   if (line == nullptr) return Step::kNoMemory;
   if (TaskDetails* details = record.details(); details != nullptr && engine.shedder.on()) {
     details->ready_ns.store(NowNs(), kRelaxed);
   }
   if (!record.Unhold()) {
-    // Who claimed it may have done so before it came through the gates.
-    if (record.details() != nullptr) {
-      GiveBackTokens(record);
-      LeaveGates(record);
-    }
-    record.Unref();
+    LeaveAsClaimed(record, convoy);
     return Step::kDone;
   }
   const Slot slot = SlotOf(record);
@@ -70,28 +106,6 @@ Step Queue(Engine& engine, TaskRecord& record) {
 // Tokens that one call lets in: time is to go on for others, too.
 constexpr uint32_t kAdmittedAtOnce = 256;
 
-// Claimed and perhaps over, and nobody would take it out of the gates again if it now waited at the next one.
-bool LeavesAsClaimed(TaskRecord& record) {
-  if (record.IsWaiting()) return false;
-  GiveBackTokens(record);
-  LeaveGates(record);
-  record.Unref();
-  return true;
-}
-
-// False: it waits in the limiter's line, or was claimed.
-bool TakeToken(Engine& engine, TaskRecord& record, RateLimiter& limiter, Atomic<bool> TaskDetails::*token) {
-  Atomic<bool>& has = record.details()->*token;
-  if (!limiter.limited() || has.load(kRelaxed)) return true;
-  if (LeavesAsClaimed(record)) return false;
-  if (!limiter.Enter(record)) {
-    if (!engine.timers.AdmitAt(limiter.DueNs())) EndLines(engine);
-    return false;
-  }
-  has.store(true, kRelaxed);
-  return true;
-}
-
 template <typename Body>
 void ForEachLimiter(Engine& engine, Body body) {
   for (uint32_t id = 1; id <= Classes::kMax; ++id) {
@@ -100,47 +114,98 @@ void ForEachLimiter(Engine& engine, Body body) {
   body(engine.rate, &TaskDetails::pool_token);
 }
 
-}  // namespace
+// The pool is closed: nobody waits for a token any more, and what is queued ends.
+void OpenLines(Engine& engine, Convoy& convoy) {
+  ForEachLimiter(engine, [&](RateLimiter& limiter, Atomic<bool> TaskDetails::*token) {
+    while (TaskRecord* record = limiter.AdmitAny()) {
+      (DetailsOf(*record).*token).store(true, kRelaxed);
+      convoy.Push(*record);
+    }
+  });
+}
 
-bool EnterGates(Engine& engine, TaskRecord& record) {
+// False: it waits in the limiter's line, or was claimed: nobody would take it out of the gates again if it waited now.
+bool TakeToken(Engine& engine, TaskRecord& record, RateLimiter& limiter, Atomic<bool> TaskDetails::*token, Convoy& convoy) {
+  Atomic<bool>& has = DetailsOf(record).*token;
+  if (!limiter.limited() || has.load(kRelaxed)) return true;
+  if (!record.IsWaiting()) {
+    LeaveAsClaimed(record, convoy);
+    return false;
+  }
+  if (!limiter.Enter(record)) {
+    if (!engine.timers.AdmitAt(limiter.DueNs())) OpenLines(engine, convoy);
+    return false;
+  }
+  has.store(true, kRelaxed);
+  return true;
+}
+
+bool EnterGates(Engine& engine, TaskRecord& record, Convoy& convoy) {
   TaskDetails* details = record.details();
   if (details == nullptr) return true;
   if (details->key != 0 && !details->inside_key.load(kRelaxed)) {
     if (!engine.keys.Enter(record)) return false;
-    if (LeavesAsClaimed(record)) return false;
+    if (!record.IsWaiting()) {  // as in TakeToken
+      LeaveAsClaimed(record, convoy);
+      return false;
+    }
   }
   if (TaskClass* task_class = details->task_class) {
     if (!details->inside_class.load(kRelaxed) && !task_class->gate.Enter(record)) return false;
-    if (!TakeToken(engine, record, task_class->rate, &TaskDetails::class_token)) return false;
+    if (!TakeToken(engine, record, task_class->rate, &TaskDetails::class_token, convoy)) return false;
   }
-  return TakeToken(engine, record, engine.rate, &TaskDetails::pool_token);
+  return TakeToken(engine, record, engine.rate, &TaskDetails::pool_token, convoy);
 }
 
-void MoveOn(Engine& engine, TaskRecord& record) {
-  while (EnterGates(engine, record) && Queue(engine, record) == Step::kNoMemory) {
+// False: neither queue nor timer takes it; it is the caller's again, to end it.
+bool MoveOne(Engine& engine, TaskRecord& record, Convoy& convoy) {
+  while (EnterGates(engine, record, convoy) && Queue(engine, record, convoy) == Step::kNoMemory) {
     if (!engine.timers.started()) {
       SleepNs(kTryAgainNs);
       continue;
     }
-    if (engine.timers.Hold(record, NowNs() + kTryAgainNs)) return;
-    EndHeld(record);
-    return;
+    return engine.timers.Hold(record, NowNs() + kTryAgainNs);
   }
+  return true;
+}
+
+void Move(Engine& engine, Convoy& convoy) {
+  Convoy refused;
+  while (TaskRecord* record = convoy.Pop()) {
+    if (MoveOne(engine, *record, convoy)) continue;
+    LeaveGates(*record, convoy);  // now, so that its end moves nobody on from inside here
+    refused.Push(*record);
+  }
+  while (TaskRecord* record = refused.Pop()) EndHeld(*record);
+}
+
+}  // namespace
+
+bool EnterGates(Engine& engine, TaskRecord& record) {
+  Convoy convoy;
+  const bool inside = EnterGates(engine, record, convoy);
+  Move(engine, convoy);
+  return inside;
+}
+
+void MoveOn(Engine& engine, TaskRecord& record) {
+  Convoy convoy;
+  if (record.details() != nullptr) {
+    convoy.Push(record);
+  } else if (!MoveOne(engine, record, convoy)) {
+    EndHeld(record);
+  }
+  Move(engine, convoy);
 }
 
 void LeaveGates(TaskRecord& record) {
-  TaskDetails& details = *record.details();
-  Engine& engine = *record.engine;
-  if (details.task_class != nullptr) {
-    if (TaskRecord* next = details.task_class->gate.Leave(record)) MoveOn(engine, *next);
-  }
-  if (details.key != 0) {
-    if (TaskRecord* next = engine.keys.Leave(record)) MoveOn(engine, *next);
-  }
+  Convoy convoy;
+  LeaveGates(record, convoy);
+  Move(*record.engine, convoy);
 }
 
 void GiveBackTokens(TaskRecord& record) {
-  TaskDetails& details = *record.details();
+  TaskDetails& details = DetailsOf(record);
   if (details.class_token.load(kRelaxed) && details.class_token.exchange(false, kRelaxed)) {
     details.task_class->rate.GiveBack();
   }
@@ -158,7 +223,7 @@ uint64_t AdmitByRate(Engine& engine) {
       TaskRecord* record = limiter.Admit(now_ns);
       if (record == nullptr) break;
       ++admitted;
-      (record->details()->*token).store(true, kRelaxed);
+      (DetailsOf(*record).*token).store(true, kRelaxed);
       MoveOn(engine, *record);
     }
     next_ns = std::min(next_ns, limiter.DueNs());
@@ -166,12 +231,10 @@ uint64_t AdmitByRate(Engine& engine) {
   return next_ns;
 }
 
-void EndLines(Engine& engine) {
-  ThoughThreadsEnd(engine, [&] {
-    ForEachLimiter(engine, [](RateLimiter& limiter, Atomic<bool> TaskDetails::*) {
-      while (TaskRecord* record = limiter.AdmitAny()) EndHeld(*record);
-    });
-  });
+void OpenLines(Engine& engine) {
+  Convoy convoy;
+  OpenLines(engine, convoy);
+  Move(engine, convoy);
 }
 
 void LookAtQueues(Engine& engine) {

@@ -21,8 +21,8 @@ void LeaveGates(TaskRecord& record);
 void GiveBackTokens(TaskRecord& record);
 // Lets in those in line for whom there are tokens now, some at a time; returns when to look again, or kNever.
 [[nodiscard]] uint64_t AdmitByRate(Engine& engine);
-// The pool is closed: what waits for tokens ends.
-void EndLines(Engine& engine);
+// The pool is closed: nobody waits for tokens any more, and what is queued ends.
+void OpenLines(Engine& engine);
 // Workers look at all queues before their next task, and somebody is there who looks.
 void LookAtQueues(Engine& engine);
 

@@ -41,15 +41,18 @@ void OnOtherThread(Engine& engine, Worker* worker, TaskRecord* record, Body&& bo
 // Runs body to its end: if user code in it ends the thread, called anew on others, where it goes on.
 template <typename Body>
 void ThoughThreadsEnd(Engine& engine, Body&& body) {
-  bool over = false;
-  const auto go_on = [&] {
-    body();
-    over = true;
-  };
+  struct Attempt {
+    std::remove_reference_t<Body>& body;
+    bool over = false;
+    void operator()() {
+      body();
+      over = true;
+    }
+  } attempt{body};
   try {
-    go_on();
+    attempt();
   } catch (abi::__forced_unwind&) {
-    while (!over) OnOtherThread(engine, nullptr, nullptr, go_on);
+    while (!attempt.over) OnOtherThread(engine, nullptr, nullptr, attempt);
     throw;
   }
 }

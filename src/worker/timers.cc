@@ -295,7 +295,7 @@ void Timers::Settle(Close what) {
       }
     }
   });
-  if (what == Close::kAll) EndLines(engine_);
+  if (what == Close::kAll) OpenLines(engine_);
 }
 
 void Timers::Stop(bool wait) {
