@@ -4,10 +4,8 @@
 
 namespace workpool {
 
-void Mutex::LockSlow() {
-  // Sections are tens of nanoseconds long: a short spin saves most sleeps (100: best of 0..1000 with two
-  // threads on two cores; beyond it the holder was descheduled).
-  for (int spin = 0; spin < 100; ++spin) {
+void Mutex::LockSlow(int spins) {
+  for (int spin = 0; spin < spins; ++spin) {
     uint32_t free = 0;
     if (state_.load(kRelaxed) == 0 && state_.compare_exchange_strong(free, 1, kAcquire, kRelaxed)) {
       return;

@@ -22,7 +22,15 @@ class ABSL_LOCKABLE Mutex {
     uint32_t free = 0;
     // acquire: pairs with the release in Unlock; weaker, and the section could read what the last
     // owner had not yet written.
-    if (!state_.compare_exchange_strong(free, 1, kAcquire, kRelaxed)) LockSlow();
+    if (!state_.compare_exchange_strong(free, 1, kAcquire, kRelaxed)) LockSlow(kSpins);
+    CountLock(1);
+  }
+
+  // The same for a lock that its users take again at once: who sleeps leaves the lines to one that goes on with them.
+  void LockWithoutSpin() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
+    uint32_t free = 0;
+    // acquire: as in Lock.
+    if (!state_.compare_exchange_strong(free, 1, kAcquire, kRelaxed)) LockSlow(0);
     CountLock(1);
   }
 
@@ -42,7 +50,11 @@ class ABSL_LOCKABLE Mutex {
   }
 
  private:
-  void LockSlow();
+  // Sections are tens of nanoseconds long: a short spin saves most sleeps (100: best of 0..1000 with two threads on two
+  // cores; beyond it the holder was descheduled).
+  static constexpr int kSpins = 100;
+
+  void LockSlow(int spins);
 
   static void CountLock([[maybe_unused]] int delta) {
 #if !defined(NDEBUG)

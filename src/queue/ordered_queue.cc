@@ -51,9 +51,9 @@ struct OrderedQueue::Chunk {
   void Insert(uint32_t index, const Entry& entry) {
     if (index < count / 2) {
       begin = (begin + kCapacity - 1) % kCapacity;
-      for (uint32_t i = 0; i < index; ++i) At(i) = At(i + 1);
+      MoveToFront(1, index);
     } else {
-      for (uint32_t i = count; i > index; --i) At(i) = At(i - 1);
+      MoveToBack(index, count - index);
     }
     ++count;
     At(index) = entry;
@@ -62,11 +62,34 @@ struct OrderedQueue::Chunk {
 
   void Remove(uint32_t index) {
     if (index < count / 2) {
-      for (uint32_t i = index; i > 0; --i) At(i) = At(i - 1);
+      MoveToBack(0, index);
       DropFirst(1);
     } else {
-      for (uint32_t i = index; i + 1 < count; ++i) At(i) = At(i + 1);
+      MoveToFront(index + 1, count - index - 1);
       --count;
+    }
+  }
+
+  // n entries from index on go one place towards the front, piece by piece around the end of the ring.
+  void MoveToFront(uint32_t index, uint32_t n) {
+    Entry* const ring = block->entries;
+    for (uint32_t from = (begin + index) % kCapacity; n > 0;) {
+      const uint32_t piece = from == 0 ? 1 : std::min(n, kCapacity - from);
+      std::memmove(&ring[(from + kCapacity - 1) % kCapacity], &ring[from], piece * sizeof(Entry));
+      from = (from + piece) % kCapacity;
+      n -= piece;
+    }
+  }
+
+  // And here towards the back, the last one first.
+  void MoveToBack(uint32_t index, uint32_t n) {
+    Entry* const ring = block->entries;
+    for (uint32_t end = (begin + index + n) % kCapacity; n > 0;) {
+      if (end == 0) end = kCapacity;
+      const uint32_t piece = end == kCapacity ? 1 : std::min(n, end);
+      end -= piece;
+      std::memmove(&ring[(end + 1) % kCapacity], &ring[end], piece * sizeof(Entry));
+      n -= piece;
     }
   }
 
