@@ -13,10 +13,9 @@ Status Submit(Pool& pool, Group& group, RunFn run, void* arg) {
   task.arg = arg;
   task.drop = pool.engine().options.drop;
   AdmissionPolicy policy;
-  TaskRecord* record = nullptr;
-  const Status status = pool.MakeRecord(task, TaskLinks{.group = &group}, false, &policy, &record);
-  if (status != POOL_OK) return status;
-  return pool.SubmitRecord(*record, Admission::kExempt, policy, 0, 0);
+  Status status;
+  TaskRecord* record = pool.MakeRecord(task, TaskLinks{.group = &group}, false, &policy, &status);
+  return record == nullptr ? status : pool.SubmitRecord(*record, Admission::kExempt, policy, 0, 0);
 }
 
 }  // namespace

@@ -28,10 +28,18 @@ Status CopyIn(const T* in, const char* name, T* out) {
     return Fail(POOL_E_TOOBIG, "%s uses byte %u, beyond the %zu that this library knows; update the library",
                 name, i, sizeof(T));
   }
-  *out = T{};
+  if (size < sizeof(T)) *out = T{};
   std::memcpy(static_cast<void*>(out), in, size < sizeof(T) ? size : sizeof(T));
   out->struct_size = sizeof(T);
   return POOL_OK;
+}
+
+// The caller's *in can be read as it is.
+template <typename T>
+bool HasOurLayout(const T* in) {
+  uint32_t size;
+  std::memcpy(&size, in, sizeof(size));
+  return size == sizeof(T) && reinterpret_cast<uintptr_t>(in) % alignof(T) == 0;
 }
 
 // Checks the size the caller gives for an out-struct.

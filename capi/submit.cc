@@ -14,6 +14,15 @@ Status SubmitAgain(pool_t pool, Slot slot) {
   });
 }
 
+// The pool whose worker this thread is, if handle names it and it takes tasks of its own. It cannot go while this worker
+// runs.
+Pool* OwnPool(const Tls& tls, pool_t handle) {
+  const auto* worker = static_cast<const Worker*>(tls.worker);
+  if (worker == nullptr || worker->engine().handle != handle) return nullptr;
+  // A closing one refuses by its handle, or that has ended.
+  return worker->engine().idle.Load().has(Census::kRefuseAll) ? nullptr : static_cast<Pool*>(worker->engine().owner);
+}
+
 Status SubmitPlain(pool_t handle, Slot slot) {
   if (slot.run == nullptr) return FailConst(POOL_E_INVALID, "run is NULL; give a function");
   Tls& tls = CurrentTls();
@@ -24,12 +33,8 @@ Status SubmitPlain(pool_t handle, Slot slot) {
   tls.seen_handle = slot_address != nullptr ? handle : 0;
   tls.seen_alive = HandleTable::AliveWord(handle);
   tls.seen_slot = slot_address != nullptr ? slot_address : kDeadSlot;
-  auto* worker = static_cast<Worker*>(tls.worker);
-  if (worker != nullptr && worker->engine().handle == handle &&
-      !worker->engine().idle.Load().has(Census::kRefuseAll)) {
-    // The pool cannot go while this worker runs. (A closing one refuses below, or its handle has ended.)
-    return static_cast<Pool*>(worker->engine().owner)
-        ->SubmitPlainLocal(tls, *worker, slot, Admission::kLimited);
+  if (Pool* pool = OwnPool(tls, handle)) {
+    return pool->SubmitPlainLocal(tls, *static_cast<Worker*>(tls.worker), slot, Admission::kLimited);
   }
   Status status;
   {
@@ -63,10 +68,10 @@ Status SubmitOne(Handles& handles, Pool& pool, const pool_task_t& task, pool_tic
   const OptionalHeld<CompletionQueue> completions(handles.completions, task.cq);
   if (completions.status() != POOL_OK) return completions.status();
   AdmissionPolicy policy;
-  TaskRecord* record = nullptr;
-  Status status = pool.MakeRecord(task, TaskLinks{group.get(), token.get(), completions.get()}, ticket != nullptr,
-                                  &policy, &record);
-  if (status != POOL_OK) return status;
+  Status status;
+  TaskRecord* record = pool.MakeRecord(task, TaskLinks{group.get(), token.get(), completions.get()}, ticket != nullptr,
+                                       &policy, &status);
+  if (record == nullptr) return status;
   pool_ticket_t handle = 0;
   if (ticket != nullptr) {
     handle = handles.tickets.Insert(record);
@@ -92,7 +97,7 @@ Status SubmitOne(Handles& handles, Pool& pool, const pool_task_t& task, pool_tic
 
 Status SubmitBatch(pool_t pool, const pool_task_t* tasks, uint32_t stride, uint32_t count,
                    pool_ticket_t* tickets, uint32_t* accepted) {
-  return WithPool(pool, [&](Pool& p) -> Status {
+  const auto submit = [&](Pool& p) -> Status {
     const auto* bytes = reinterpret_cast<const unsigned char*>(tasks);
     for (; *accepted < count; ++*accepted) {
       const uint32_t i = *accepted;
@@ -101,15 +106,31 @@ Status SubmitBatch(pool_t pool, const pool_task_t* tasks, uint32_t stride, uint3
         return Fail(POOL_E_INVALID, "stride = %u is below tasks[%u].struct_size = %u; give sizeof(pool_task_t)", stride,
                     i, given->struct_size);
       }
-      pool_task_t task{};
-      Status status = CopyIn(given, "task", &task);
+      pool_task_t copy;
+      const bool as_is = HasOurLayout(given);
+      Status status = as_is ? POOL_OK : CopyIn(given, "task", &copy);
       if (status == POOL_OK) {
-        status = SubmitOne(*CurrentHandles(), p, task, tickets == nullptr ? nullptr : &tickets[i]);
+        status = SubmitOne(*CurrentHandles(), p, as_is ? *given : copy, tickets == nullptr ? nullptr : &tickets[i]);
       }
       if (status != POOL_OK) return status;
     }
     return POOL_OK;
-  });
+  };
+  Pool* own = OwnPool(CurrentTls(), pool);
+  return own != nullptr ? submit(*own) : WithPool(pool, submit);
+}
+
+// One task from outside, without a reference to the pool. FULL: by the long way.
+Status SubmitInSection(pool_t handle, const pool_task_t& task) {
+  Tls& tls = CurrentTls();
+  ThreadLine* line = CurrentLine(tls);
+  Handles* handles = EnsureHandles();
+  if (line == nullptr || handles == nullptr) return POOL_E_NOMEM;
+  if (OwnPool(tls, handle) != nullptr) return POOL_E_FULL;
+  const LineSection section(*line, HandleTable::LineSlot(handle));
+  void* object;
+  const Status status = handles->pools.Protect(handle, &object);
+  return status != POOL_OK ? status : static_cast<Pool*>(object)->SubmitTaskInSection(tls, *line, task);
 }
 
 }  // namespace
@@ -166,6 +187,10 @@ pool_status_t pool_submit_task(pool_t pool, const pool_task_t* task, pool_ticket
   return Guard(__func__, [&]() -> Status {
     if (out_or_null != nullptr) *out_or_null = 0;
     if (task == nullptr) return FailConst(POOL_E_INVALID, "task is NULL");
+    if (out_or_null == nullptr && HasOurLayout(task)) {
+      const Status status = SubmitInSection(pool, *task);
+      if (status != POOL_E_FULL) return status;
+    }
     uint32_t accepted = 0;
     return SubmitBatch(pool, task, 0, 1, out_or_null, &accepted);
   });

@@ -59,8 +59,10 @@ class Pool {
     return engine_.idle.Load().NeedsHelp() ? Quick::kNeedsHelp : Quick::kQueued;
   }
   void HelpInSection() { engine_.workers.Help(); }
-  // One plain task, stamped if it is one of the sampled ones.
-  [[nodiscard]] Status SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot);
+  // One plain task, stamped if it is one of the sampled ones. FULL: by the long way.
+  [[nodiscard]] Status SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot, int32_t priority = 0);
+  // The same for one of pool_submit_task, if it is plain.
+  [[nodiscard]] Status SubmitTaskInSection(Tls& tls, ThreadLine& line, const pool_task_t& task);
   // From a worker of this pool.
   [[nodiscard]] Status SubmitPlainLocal(Tls& tls, Worker& worker, Slot slot, Admission admission);
   // Any number of plain tasks, from any thread, blocking until deadline_ns if the policy says so. Not in section; the
@@ -71,10 +73,10 @@ class Pool {
   [[nodiscard]] bool IsPlain(const pool_task_t& task) const;
   [[nodiscard]] Status SubmitPlainTask(const pool_task_t& task);
   [[nodiscard]] Status SubmitMany(RunFn run, void* const* args, uint32_t count, uint32_t* accepted);
-  // Checks a task and makes its record, with one reference for the queue and a place in what it is linked to. INVALID,
-  // NOMEM, NOTFOUND, CANCELLED, FULL and CLOSED (completion queue).
-  [[nodiscard]] Status MakeRecord(const pool_task_t& task, const TaskLinks& links, bool ticket,
-                                  AdmissionPolicy* policy, TaskRecord** out);
+  // Checks a task and makes its record, with one reference for the queue and a place in what it is linked to. nullptr:
+  // *status is INVALID, NOMEM, NOTFOUND, CANCELLED, FULL or CLOSED (completion queue).
+  [[nodiscard]] TaskRecord* MakeRecord(const pool_task_t& task, const TaskLinks& links, bool ticket,
+                                       AdmissionPolicy* policy, Status* status);
   // Queues it, or holds it until its time comes. On failure it is gone, but for references that the caller has kept.
   [[nodiscard]] Status SubmitRecord(TaskRecord& record, Admission admission, const AdmissionPolicy& policy,
                                     uint64_t delay_ns, uint64_t queue_timeout_ns);
@@ -141,6 +143,7 @@ class Pool {
   [[nodiscard]] Status SubmitAsRecord(const Slot& slot, Admission admission, const AdmissionPolicy& policy);
   [[nodiscard]] Status RunOnCaller(TaskRecord& record);
   void AwaitOnCaller(TaskRecord& record);
+  [[nodiscard]] Status CheckRecord(const pool_task_t& task, const TaskLinks& links, AdmissionPolicy* policy) const;
   // The policy of one task. OK, INVALID.
   [[nodiscard]] Status CheckPolicy(const pool_task_t& task, AdmissionPolicy* policy) const;
   [[nodiscard]] bool MayHaveRoomInAMoment(const AdmissionPolicy& policy, bool lane_full) const;

@@ -65,16 +65,18 @@ Status Pool::SubmitOutsideInSection(ThreadLine& line, const Slot* slots, uint32_
   return result.status;
 }
 
-Status Pool::SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot) {
+Status Pool::SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot, int32_t priority) {
   // By the long way: it may have to wait, or become a record.
   if (engine_.rate.limited()) return POOL_E_FULL;
-  uint32_t accepted = 0;
-  if (!NextIsSample(tls)) {
-    return SubmitOutsideInSection(line, &slot, 1, Admission::kLimited, 0, &accepted);
-  }
-  Entry* sample = MakeSample(engine_, slot);
+  Entry* sample = NextIsSample(tls) ? MakeSample(engine_, slot) : nullptr;
   if (sample != nullptr) slot = SlotOf(*sample);
-  const Status status = SubmitOutsideInSection(line, &slot, 1, Admission::kLimited, 0, &accepted);
+  if (priority == 0) {
+    const Quick quick = TryQueueInSection(line, slot);
+    if (quick == Quick::kNeedsHelp) HelpInSection();
+    if (quick != Quick::kRefused) return POOL_OK;
+  }
+  uint32_t accepted = 0;
+  const Status status = SubmitOutsideInSection(line, &slot, 1, Admission::kLimited, priority, &accepted);
   if (accepted == 0 && sample != nullptr) DropSample(*sample);
   return status;
 }
@@ -169,6 +171,12 @@ bool Pool::IsPlain(const pool_task_t& task) const {
          task.cq == 0 && task.drop == engine_.options.drop && on_full != POOL_ON_FULL_CALLER_RUNS &&
          // A record is told to the log and the dead letters, and may wait for its rate.
          !engine_.log.on() && !engine_.wants_dead_letters() && !engine_.rate.limited();
+}
+
+Status Pool::SubmitTaskInSection(Tls& tls, ThreadLine& line, const pool_task_t& task) {
+  AdmissionPolicy ignored;
+  if (!IsPlain(task) || Ages(task.priority) || CheckPolicy(task, &ignored) != POOL_OK) return POOL_E_FULL;
+  return SubmitPlainInSection(tls, line, {task.run, task.arg}, task.priority);
 }
 
 Status Pool::SubmitPlainTask(const pool_task_t& task) {

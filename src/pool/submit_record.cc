@@ -62,19 +62,26 @@ Status Pool::CheckPolicy(const pool_task_t& task, AdmissionPolicy* policy) const
   return CheckOnRate(task.on_rate, "task", on_rate, &policy->on_rate);
 }
 
-Status Pool::MakeRecord(const pool_task_t& task, const TaskLinks& links, bool ticket, AdmissionPolicy* policy,
-                        TaskRecord** out) {
+Status Pool::CheckRecord(const pool_task_t& task, const TaskLinks& links, AdmissionPolicy* policy) const {
   if (task.run == nullptr) return FailConst(POOL_E_INVALID, "task.run is NULL; give a function");
-  Status status = CheckPolicy(task, policy);
-  if (status != POOL_OK) return status;
   if (links.group != nullptr && links.group->pool() != engine_.handle) {
     return FailConst(POOL_E_INVALID, "task.group belongs to another pool");
   }
+  return CheckPolicy(task, policy);
+}
+
+TaskRecord* Pool::MakeRecord(const pool_task_t& task, const TaskLinks& links, bool ticket, AdmissionPolicy* policy,
+                             Status* status) {
+  *status = CheckRecord(task, links, policy);
+  if (*status != POOL_OK) return nullptr;
   const bool linked = links.group != nullptr || links.token != nullptr || links.completions != nullptr;
   // A dead letter tells its history.
   const bool told = ticket || engine_.wants_dead_letters();
   TaskRecord* record = TaskRecord::Make(told || linked || engine_.rate.limited() || NeedsDetails(task));
-  if (record == nullptr) return POOL_E_NOMEM;
+  if (record == nullptr) {
+    *status = POOL_E_NOMEM;
+    return nullptr;
+  }
   BindRecord(*record);
   record->run = task.run;
   record->drop = task.drop;
@@ -83,17 +90,14 @@ Status Pool::MakeRecord(const pool_task_t& task, const TaskLinks& links, bool ti
   record->priority = engine_.own_queues || engine_.options.dispatch.strategy == POOL_STRATEGY_PRIORITY ? task.priority : 0;
   record->timed = task.delay_ns != 0 || NeedsTimers(task);
   if (TaskDetails* details = record->details()) {
-    status = CheckTask(task, engine_, details);
+    *status = CheckTask(task, engine_, details);
     if (details->retry.retries_max != 0) record->timed = true;
-    if (status == POOL_OK) status = JoinLinks(*record, links);
-    if (status == POOL_E_FULL) engine_.outside.rejected.Add();
+    if (*status == POOL_OK) *status = JoinLinks(*record, links);
+    if (*status == POOL_E_FULL) engine_.outside.rejected.Add();
   }
-  if (status != POOL_OK) {
-    GiveUpRecord(*record);
-    return status;
-  }
-  *out = record;
-  return POOL_OK;
+  if (*status == POOL_OK) return record;
+  GiveUpRecord(*record);
+  return nullptr;
 }
 
 void Pool::GiveUpRecord(TaskRecord& record) {
@@ -214,10 +218,9 @@ Status Pool::SubmitAsRecord(const Slot& slot, Admission admission, const Admissi
   task.arg = slot.arg;
   task.drop = engine_.options.drop;
   AdmissionPolicy ignored;
-  TaskRecord* record = nullptr;
-  const Status status = MakeRecord(task, TaskLinks{}, false, &ignored, &record);
-  if (status != POOL_OK) return status;
-  return SubmitRecord(*record, admission, policy, 0, 0);
+  Status status;
+  TaskRecord* record = MakeRecord(task, TaskLinks{}, false, &ignored, &status);
+  return record == nullptr ? status : SubmitRecord(*record, admission, policy, 0, 0);
 }
 
 Status Pool::SubmitRecord(TaskRecord& record, Admission admission, const AdmissionPolicy& policy, uint64_t delay_ns,
