@@ -63,7 +63,6 @@ void LeaveAsClaimed(TaskRecord& record, Convoy& convoy) {
 void LookAfter(Engine& engine, int32_t priority) {
   if (engine.idle.Load().live() == 0 &&
       engine.workers.StartOne(true) == WorkerSet::StartResult::kFailed) {
-    if (engine.timers.started()) engine.timers.LookAtQueuesAt(NowNs() + kTryAgainNs);
     engine.idle_event.Notify();  // whoever waits for the pool looks after its tasks, too
   }
   if (engine.idle.Load().NeedsHelp()) engine.workers.Help();
@@ -235,6 +234,11 @@ void OpenLines(Engine& engine) {
   Convoy convoy;
   OpenLines(engine, convoy);
   Move(engine, convoy);
+}
+
+void LookAgainIfStranded(Engine& engine) {
+  if (engine.idle.Load().live() != 0 || !engine.HasTasks() || !engine.timers.started()) return;
+  engine.timers.LookAtQueuesAt(NowNs() + kTryAgainNs);
 }
 
 void LookAtQueues(Engine& engine) {

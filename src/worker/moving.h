@@ -1,6 +1,5 @@
 // How a task that was held goes on: through the gates of its key and its class, and past the rates of its class and its
-// pool, then into a queue. And back: the ways by
-// which a claimed record ends or waits once more are in run_task.h.
+// pool, then into a queue. And back: the ways by which a claimed record ends or waits once more are in run_task.h.
 // Threads: all, any thread; no lock held.
 #pragma once
 
@@ -25,5 +24,8 @@ void GiveBackTokens(TaskRecord& record);
 void OpenLines(Engine& engine);
 // Workers look at all queues before their next task, and somebody is there who looks.
 void LookAtQueues(Engine& engine);
+// A worker could not be started, and while that was tried others relied on it: if tasks wait and nobody lives, the timers
+// are to look after them, if they are started.
+void LookAgainIfStranded(Engine& engine);
 
 }  // namespace workpool

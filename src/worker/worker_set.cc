@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "worker/engine.h"
+#include "worker/moving.h"
 #include "worker/worker.h"
 
 namespace workpool {
@@ -103,6 +104,7 @@ WorkerSet::StartResult WorkerSet::StartOne(bool forced, uint32_t searchers) {
   // Begins with a fence. That is also: no longer counted before the caller looks for tasks; partner: the fence after a task
   // is queued. While this start counted as a searcher others relied on it.
   all_ended_.Notify();
+  LookAgainIfStranded(engine_);
   if (worker != nullptr) engine_.unref(engine_);
   // Not inside a section: the log calls the user. There a worker logs it, see StartAgain.
   const ThreadLine* line = CurrentTls().line;

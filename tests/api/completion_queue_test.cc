@@ -19,7 +19,6 @@
 namespace workpool_test {
 namespace {
 
-constexpr int64_t kHourNs = 3'600'000'000'000;
 constexpr int64_t kMillisecondNs = 1'000'000;
 
 class ScopedQueue {

@@ -706,7 +706,7 @@ TEST_CASE("whatever becomes of the tasks of a class, never more than its limit r
   constexpr uint32_t kWidth = 2;
   Width inside;
   std::vector<Tally> tallies(count);
-  std::atomic<uint64_t> attempts{0}, thrown{0};
+  std::atomic<uint64_t> attempts{0};
   pool_options_t options = Options(4);
   ScopedPool pool(options);
   const pool_class_options_t rules = ClassWidth(kWidth);

@@ -97,6 +97,24 @@ MODEL_TEST("a delayed task runs when its time has come, not before, and a drain 
   MODEL_CHECK(job.started_ns >= before_ns + 5 * kMs);
 }
 
+// The start that fails counts for a moment as a worker that lives, and who tries leaves.
+MODEL_TEST("E1: a task that becomes due while another thread fails to start a worker is run without a further call",
+           .preemptions = 2, .stale_reads = 0, .early_timeouts = 1, .start_failures = 1, .spins_max = 0) {
+  const pool_t pool = Create(1);
+  Job job;
+  pool_task_t task = job.Task();
+  task.delay_ns = 1;
+  pool_ticket_t ticket = 0;
+  // The thread of the timers may be the one that cannot be started.
+  while (pool_submit_task(pool, &task, &ticket) != POOL_OK) {
+  }
+  (void)pool_wait_idle(pool, 0);
+  MODEL_CHECK(pool_wait(ticket, 0, POOL_FOREVER, nullptr, 0) == POOL_OK);
+  MODEL_CHECK(pool_ticket_release(ticket) == POOL_OK);
+  CloseAndDestroy(pool);
+  job.CheckEnded(POOL_DONE);
+}
+
 MODEL_TEST("close against a timer: a cancelling close ends a delayed task once, also as it becomes due",
            .preemptions = 1) {
   const pool_t pool = Create(1);
