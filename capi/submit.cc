@@ -8,19 +8,7 @@ namespace {
 
 // The queue limit stopped the fast path: the slow one counts the refusal, or waits.
 Status SubmitAgain(pool_t pool, Slot slot) {
-  return WithPool(pool, [&](Pool& p) {
-    uint32_t accepted = 0;
-    return p.Submit(&slot, 1, Admission::kLimited, p.policy(), p.policy().Deadline(), &accepted);
-  });
-}
-
-// The pool whose worker this thread is, if handle names it and it takes tasks of its own. It cannot go while this worker
-// runs.
-Pool* OwnPool(const Tls& tls, pool_t handle) {
-  const auto* worker = static_cast<const Worker*>(tls.worker);
-  if (worker == nullptr || worker->engine().handle != handle) return nullptr;
-  // A closing one refuses by its handle, or that has ended.
-  return worker->engine().idle.Load().has(Census::kRefuseAll) ? nullptr : static_cast<Pool*>(worker->engine().owner);
+  return WithPool(pool, [&](Pool& p) { return p.SubmitOne(slot, Admission::kLimited, p.policy().Deadline()); });
 }
 
 Status SubmitPlain(pool_t handle, Slot slot) {
@@ -33,7 +21,7 @@ Status SubmitPlain(pool_t handle, Slot slot) {
   tls.seen_handle = slot_address != nullptr ? handle : 0;
   tls.seen_alive = HandleTable::AliveWord(handle);
   tls.seen_slot = slot_address != nullptr ? slot_address : kDeadSlot;
-  if (Pool* pool = OwnPool(tls, handle)) {
+  if (Pool* pool = Pool::OfWorker(tls, handle)) {
     return pool->SubmitPlainLocal(tls, *static_cast<Worker*>(tls.worker), slot, Admission::kLimited);
   }
   Status status;
@@ -116,7 +104,7 @@ Status SubmitBatch(pool_t pool, const pool_task_t* tasks, uint32_t stride, uint3
     }
     return POOL_OK;
   };
-  Pool* own = OwnPool(CurrentTls(), pool);
+  Pool* own = Pool::OfWorker(CurrentTls(), pool);
   return own != nullptr ? submit(*own) : WithPool(pool, submit);
 }
 
@@ -126,7 +114,7 @@ Status SubmitInSection(pool_t handle, const pool_task_t& task) {
   ThreadLine* line = CurrentLine(tls);
   Handles* handles = EnsureHandles();
   if (line == nullptr || handles == nullptr) return POOL_E_NOMEM;
-  if (OwnPool(tls, handle) != nullptr) return POOL_E_FULL;
+  if (Pool::OfWorker(tls, handle) != nullptr) return POOL_E_FULL;
   const LineSection section(*line, HandleTable::LineSlot(handle));
   void* object;
   const Status status = handles->pools.Protect(handle, &object);

@@ -96,6 +96,13 @@ bool Pool::IsOwnThread() const {
   return (worker != nullptr && &worker->engine() == &engine_) || RunsTaskOf(tls, engine_);
 }
 
+Pool* Pool::OfWorker(Tls& tls, uint64_t handle) {
+  const Worker* worker = CurrentWorker(tls);
+  if (worker == nullptr || worker->engine().handle != handle) return nullptr;
+  // A closing one refuses by its handle, or that has ended.
+  return worker->engine().idle.Load().has(Census::kRefuseAll) ? nullptr : static_cast<Pool*>(worker->engine().owner);
+}
+
 Worker* Pool::ForeignWorker() const {
   Worker* worker = CurrentWorker(CurrentTls());
   return worker != nullptr && &worker->engine() != &engine_ ? worker : nullptr;

@@ -37,6 +37,9 @@ class Pool {
   [[nodiscard]] Status Prestart();
 
   Engine& engine() { return engine_; }
+  // The pool whose worker this thread is, if handle names it and it takes tasks of its own, or nullptr. It cannot go while
+  // this worker runs.
+  [[nodiscard]] static Pool* OfWorker(Tls& tls, uint64_t handle);
   const AdmissionPolicy& policy() const { return policy_; }
   LiveOptions& live_options() { return live_options_; }
 
@@ -69,6 +72,8 @@ class Pool {
   // caller holds a reference. *accepted is a prefix.
   [[nodiscard]] Status Submit(const Slot* slots, uint32_t count, Admission admission, const AdmissionPolicy& policy,
                               uint64_t deadline_ns, uint32_t* accepted);
+  // The same for one, stamped if it is one of the sampled ones.
+  [[nodiscard]] Status SubmitOne(Slot slot, Admission admission, uint64_t deadline_ns);
   // A task of pool_submit_task that has no rules of its own needs no record.
   [[nodiscard]] bool IsPlain(const pool_task_t& task) const;
   [[nodiscard]] Status SubmitPlainTask(const pool_task_t& task);

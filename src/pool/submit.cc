@@ -68,6 +68,7 @@ Status Pool::SubmitOutsideInSection(ThreadLine& line, const Slot* slots, uint32_
 Status Pool::SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot, int32_t priority) {
   // By the long way: it may have to wait, or become a record.
   if (engine_.rate.limited()) return POOL_E_FULL;
+  const uint32_t until_sample = tls.until_sample;
   Entry* sample = NextIsSample(tls) ? MakeSample(engine_, slot) : nullptr;
   if (sample != nullptr) slot = SlotOf(*sample);
   if (priority == 0) {
@@ -78,6 +79,8 @@ Status Pool::SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot, int32_t
   uint32_t accepted = 0;
   const Status status = SubmitOutsideInSection(line, &slot, 1, Admission::kLimited, priority, &accepted);
   if (accepted == 0 && sample != nullptr) DropSample(*sample);
+  // It is the long way's turn to stamp it.
+  if (status == POOL_E_FULL) tls.until_sample = until_sample;
   return status;
 }
 
@@ -86,6 +89,7 @@ Status Pool::SubmitPlainLocal(Tls& tls, Worker& worker, Slot slot, Admission adm
   // On a worker a blocking submit is admitted over the limit: it might be the one to make room.
   if (policy_.on_full == POOL_ON_FULL_BLOCK) admission = Admission::kExempt;
   const Slot plain = slot;
+  const uint32_t until_sample = tls.until_sample;
   Entry* sample = nullptr;
   if (NextIsSample(tls)) [[unlikely]] {
     sample = MakeSample(engine_, slot);
@@ -95,8 +99,8 @@ Status Pool::SubmitPlainLocal(Tls& tls, Worker& worker, Slot slot, Admission adm
   if (status == POOL_OK) [[likely]] return status;
   if (sample != nullptr) DropSample(*sample);
   if (status != POOL_E_FULL) return status;
-  uint32_t accepted = 0;
-  return Submit(&plain, 1, admission, policy_, 0, &accepted);
+  tls.until_sample = until_sample;
+  return SubmitOne(plain, admission, 0);
 }
 
 Status Pool::SubmitLocal(Worker& worker, const Slot* slots, uint32_t count, Admission admission, int32_t priority,
@@ -204,6 +208,19 @@ Status Pool::SubmitPlainTask(const pool_task_t& task) {
   } else if (ages) {
     engine_.WatchLane(task.priority);
   }
+  return status;
+}
+
+Status Pool::SubmitOne(Slot slot, Admission admission, uint64_t deadline_ns) {
+  Tls& tls = CurrentTls();
+  if (CurrentLine(tls) == nullptr) return POOL_E_NOMEM;
+  // What may become a record is stamped as one.
+  const bool plain = !engine_.rate.limited() && policy_.on_full != POOL_ON_FULL_CALLER_RUNS;
+  Entry* sample = plain && NextIsSample(tls) ? MakeSample(engine_, slot) : nullptr;
+  if (sample != nullptr) slot = SlotOf(*sample);
+  uint32_t accepted = 0;
+  const Status status = Submit(&slot, 1, admission, policy_, deadline_ns, &accepted);
+  if (accepted == 0 && sample != nullptr) DropSample(*sample);
   return status;
 }
 

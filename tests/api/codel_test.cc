@@ -63,6 +63,28 @@ TEST_CASE("a queue that stands is thinned out, with outcome SHED, and its last t
   }
 }
 
+TEST_CASE("tasks whose submitters had to wait for room are shed like others, however they are submitted", "[codel]") {
+  for (const bool plain : {true, false}) {
+    CAPTURE(plain);
+    constexpr uint64_t kTasks = 600;
+    pool_options_t options = CodelOptions(kMs / 2, 2 * kMs);
+    options.drop = nullptr;
+    options.queue_limit = 8;
+    options.on_full = POOL_ON_FULL_BLOCK;
+    ScopedPool pool(options);
+    const pool_run_fn run = [](void*, pool_ctx_t*) {
+      SpinFor(std::chrono::microseconds(300));
+      return 0;
+    };
+    const pool_task_t task = Task(run, nullptr);
+    for (uint64_t i = 0; i < kTasks; ++i) {
+      Must(plain ? pool_submit(pool, run, nullptr) : pool_submit_task(pool, &task, nullptr), "submit");
+    }
+    CheckSettled(pool);
+    CHECK(Stats(pool).shed > kTasks / 6);
+  }
+}
+
 TEST_CASE("a task that is shed for its time in the queue has a result", "[codel]") {
   Marks marks(200);
   ScopedPool pool(CodelOptions(1 * kMs, 5 * kMs));

@@ -440,6 +440,42 @@ TEST_CASE("D1: a task may fork, its child leaves by exit, the parent's task goes
   CHECK(runs == 10);
 }
 
+TEST_CASE("D2: the child of a task is refused by whatever way it submits first", "[fork]") {
+  ScopedPool pool(1);
+  pool_group_t group = 0;
+  Must(pool_group_create(pool, nullptr, &group), "group_create");
+  const auto ways = {0, 1, 2, 3, 4, 5};
+  std::atomic<uint64_t> bad{0};
+  Body body([&](pool_ctx_t*) {
+    for (const int way : ways) {
+      const Stopwatch watch;
+      const pid_t child = fork();
+      if (child == 0) {
+        DefaultSignals();
+        alarm(kAlarmSeconds);
+        pool_task_t task = Task(DoNothing, nullptr);
+        if (way == 5) task.group = group;
+        pool_ticket_t ticket = 0;
+        void* const args[] = {nullptr};
+        switch (way) {
+          case 0: EXPECT(pool_submit(pool, DoNothing, nullptr) == POOL_E_FORKED); break;
+          case 1: EXPECT(pool_submit_task(pool, &task, &ticket) == POOL_E_FORKED); break;
+          case 2: EXPECT(pool_submit_batch(pool, &task, sizeof(task), 1, nullptr, nullptr) == POOL_E_FORKED); break;
+          case 3: EXPECT(pool_submit_many(pool, DoNothing, args, 1, nullptr) == POOL_E_FORKED); break;
+          default: EXPECT(pool_submit_task(pool, &task, nullptr) == POOL_E_FORKED);
+        }
+        std::_Exit(0);
+      }
+      if (!AwaitChild(child, watch).ExitedWith(0)) ++bad;
+    }
+    return 0;
+  });
+  Must(pool_submit(pool, Body::Run, &body), "submit");
+  REQUIRE(WaitIdle(pool));
+  CHECK(bad == 0);
+  CHECK(pool_group_release(group) == POOL_OK);
+}
+
 TEST_CASE("D5: a child forked by a task may make a pool of its own", "[fork][live_child]") {
   ScopedPool pool(2);
   std::atomic<uint64_t> bad{0};
