@@ -1,6 +1,8 @@
 #include "task/gate.h"
 
 #include <algorithm>
+#include <cassert>
+#include <utility>
 
 #include "base/memory.h"
 #include "task/task_details.h"
@@ -113,6 +115,7 @@ TaskRecord* KeyGates::Leave(TaskRecord& record) {
 
 bool KeyGates::Shard::Enter(TaskRecord& record, uint64_t hash) {
   TaskDetails& details = DetailsOf(record);
+  assert(details.line.empty() && "it gave its line to the next one");
   MutexLock lock(mu_);
   for (TaskRecord* inside = *BucketOf(hash); inside != nullptr; inside = inside->details()->same_bucket) {
     if (inside->details()->key != details.key) continue;
@@ -144,7 +147,8 @@ TaskRecord* KeyGates::Shard::Leave(TaskRecord& record, uint64_t hash) {
   }
   TaskDetails& more = DetailsOf(*next);
   more.inside_key.store(true, kRelaxed);
-  more.line = details.line;
+  // One with a period comes back, and finds another line, or none.
+  more.line = std::exchange(details.line, {});
   more.same_bucket = details.same_bucket;
   *link = next;
   return next;

@@ -83,7 +83,8 @@ bool TaskRecord::Unhold() {
 
 bool TaskRecord::HoldAgain() {
   uint32_t state = state_.load(kRelaxed);
-  while ((state & kPhaseMask) == kWaiting) {
+  // Held already: claimed meanwhile, and it waits for another attempt.
+  while ((state & (kPhaseMask | kHeld)) == kWaiting) {
     if (state_.compare_exchange_weak(state, state | kHeld, kRelaxed, kRelaxed)) return true;
   }
   return false;

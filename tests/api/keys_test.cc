@@ -350,6 +350,34 @@ TEST_CASE("a delayed task takes its place in the line when its time has come", "
   CHECK(pool_ticket_release(ticket) == POOL_OK);
 }
 
+TEST_CASE("a periodic task with a key comes back without those that waited behind it before", "[keys]") {
+  ScopedPool pool(2);
+  Gate gate;
+  Tally behind;
+  std::atomic<uint64_t> runs{0};
+  Body every([&](pool_ctx_t*) {
+    if (++runs == 1) gate.Pass();
+    return 0;
+  });
+  pool_task_t task = KeyedTask(every, 6);
+  task.drop = nullptr;
+  task.period_ns = 5 * kMillisecondNs;
+  task.period_mode = POOL_PERIOD_FIXED_DELAY;
+  const pool_ticket_t ticket = Submit(pool, task);
+  for (uint64_t round = 1; round <= 2; ++round) {
+    if (round == 1) REQUIRE(gate.AwaitArrivals(1));
+    for (int i = 0; i < 4; ++i) Submit(pool, KeyedTask(behind, 6));
+    gate.Open();
+    CHECK(PollUntil([&] { return behind.drops == 4 * round; }));
+    const uint64_t seen = runs;
+    CHECK(PollUntil([&] { return runs >= seen + 2; }));
+  }
+  (void)pool_cancel(ticket);
+  CheckSettled(pool);
+  CHECK(behind.runs == 8);
+  CHECK(pool_ticket_release(ticket) == POOL_OK);
+}
+
 TEST_CASE("a periodic task leaves its key to others between its runs", "[keys]") {
   ScopedPool pool(2);
   Tally periodic;
