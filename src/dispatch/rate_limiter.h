@@ -62,7 +62,8 @@ class RateLimiter {
   // when the version has changed, for an earlier one.
   [[nodiscard]] uint64_t Reserve() {
     MutexLock lock(mu_);
-    return bucket_.Reserve(next_ns_ == kNever ? NowNs() : next_ns_);
+    // The debt puts it behind them. Not from a time to come: a rate that is changed before then would count from there.
+    return bucket_.Reserve(std::min(next_ns_, NowNs()));
   }
   // Of the rate.
   [[nodiscard]] uint32_t version() const { return version_.load(kRelaxed); }

@@ -194,7 +194,10 @@ Status Pool::RunOnCaller(TaskRecord& record) {
   const RecordReference reference(record);
   bool was_held = false;
   if (!record.Claim(&was_held)) {  // it has just expired
-    if (details != nullptr) LeaveGates(record);
+    if (details != nullptr) {
+      GiveBackTokens(record);
+      LeaveGates(record);
+    }
     return POOL_OK;
   }
   engine_.ClaimedElsewhere(was_held);

@@ -7,6 +7,7 @@
 #include "task/gate.h"
 #include "task/task_details.h"
 #include "worker/engine.h"
+#include "worker/other_thread.h"
 #include "worker/settle.h"
 
 namespace workpool {
@@ -175,7 +176,9 @@ void Move(Engine& engine, Convoy& convoy) {
     LeaveGates(*record, convoy);  // now, so that its end moves nobody on from inside here
     refused.Push(*record);
   }
-  while (TaskRecord* record = refused.Pop()) EndHeld(*record);
+  ThoughThreadsEnd(engine, [&] {
+    while (TaskRecord* record = refused.Pop()) EndHeld(*record);
+  });
 }
 
 }  // namespace
@@ -237,7 +240,7 @@ void OpenLines(Engine& engine) {
 }
 
 void LookAgainIfStranded(Engine& engine) {
-  if (engine.idle.Load().live() != 0 || !engine.HasTasks() || !engine.timers.started()) return;
+  if (engine.idle.Load().live() > engine.workers.blocked() || !engine.HasTasks() || !engine.timers.started()) return;
   engine.timers.LookAtQueuesAt(NowNs() + kTryAgainNs);
 }
 

@@ -24,8 +24,8 @@ void GiveBackTokens(TaskRecord& record);
 void OpenLines(Engine& engine);
 // Workers look at all queues before their next task, and somebody is there who looks.
 void LookAtQueues(Engine& engine);
-// A worker could not be started, and while that was tried others relied on it: if tasks wait and nobody lives, the timers
-// are to look after them, if they are started.
+// A worker could not be started, and while that was tried others relied on it: if tasks wait and all who live are blocked,
+// the timers are to look after them, if they are started.
 void LookAgainIfStranded(Engine& engine);
 
 }  // namespace workpool

@@ -268,11 +268,16 @@ void Timers::Settle(Close what) {
     if (what == Close::kAll) closed_ = true;
     if (wheel_ == nullptr) return;
     Timer* kept = nullptr;
+    const uint64_t now_ns = NowNs();
     while (Timer* timer = wheel_->TakeAny()) {
       TaskRecord& record = RecordOf(*timer);
       const TaskDetails* details = record.details();
-      const bool period = details != nullptr && details->period_ns != 0;
-      const bool ends = record.held() && (what == Close::kAll || period);
+      // One whose time has come, and who waits for its turn or a token, has this run. (Nobody writes start_ns while a held
+      // record is in the wheel.)
+      const auto waits_for_period = [&] {
+        return details != nullptr && details->period_ns != 0 && details->start_ns > now_ns;
+      };
+      const bool ends = record.held() && (what == Close::kAll || waits_for_period());
       bool was_held = false;
       Timer*& list = ends && record.Claim(&was_held) ? doomed[was_held].first : kept;
       timer->next = list;
@@ -284,6 +289,8 @@ void Timers::Settle(Close what) {
       wheel_->Add(timer, timer.due_ns);
     }
   }
+  // First: a drop may end this thread.
+  if (what == Close::kAll) OpenLines(engine_);
   ThoughThreadsEnd(engine_, [&] {
     for (Doomed& list : doomed) {
       while (list.first != nullptr) {
@@ -295,7 +302,6 @@ void Timers::Settle(Close what) {
       }
     }
   });
-  if (what == Close::kAll) OpenLines(engine_);
 }
 
 void Timers::Stop(bool wait) {

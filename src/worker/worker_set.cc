@@ -136,7 +136,8 @@ void WorkerSet::Help(uint32_t searchers) {
                             .workers_blocked = blocked(),
                             .workers_min = keep_.load(kRelaxed),
                             .workers_max = census.ceiling()};
-    if (engine_.decider(sample).workers <= census.live() || !MayStartNow()) return;
+    if (engine_.decider(sample).workers <= census.live()) return;
+    if (!MayStartNow()) return LookAgainIfStranded(engine_);
     if (StartOne(false, searchers) == StartResult::kStarted) return;
     // Not wanted: the census has changed. Failed: if a worker has gone to sleep meanwhile, it is the one to wake; if the
     // last one has left, because this start counted as live, somebody has to come.

@@ -230,6 +230,30 @@ TEST_CASE("closing a pool settles those in line for a token, though a drop ends 
   }
 }
 
+TEST_CASE("releasing a pool ends who waits for a token, though the drop of a delayed task ends the thread of the release",
+          "[rates][close]") {
+  pool_t pool = 0;
+  const pool_options_t options = Rated(1, kHour);
+  Must(pool_create(&options, &pool), "create");
+  Must(pool_submit(pool, DoNothing, nullptr), "submit");
+  std::atomic<int> delayed_drops{0}, drops{0};
+  pool_task_t task = Task(DoNothing, &delayed_drops);
+  task.drop = [](void* arg, int32_t) {
+    ++*static_cast<std::atomic<int>*>(arg);
+    pthread_exit(nullptr);
+  };
+  task.delay_ns = kHour;
+  Must(pool_submit_task(pool, &task, nullptr), "submit");
+  task = Task(DoNothing, &drops);
+  task.drop = [](void* arg, int32_t outcome) {
+    if (outcome == POOL_CANCELLED) ++*static_cast<std::atomic<int>*>(arg);
+  };
+  Must(pool_submit_task(pool, &task, nullptr), "submit");
+  std::thread([&] { (void)pool_release(pool); }).join();
+  CHECK(delayed_drops == 1);
+  CHECK(PollUntil([&] { return drops == 1; }));
+}
+
 TEST_CASE("closing a pool ends a long line behind a key and a rate, one after another and not inside each other",
           "[rates][keys][close]") {
   constexpr uint64_t kTasks = 100'000;
@@ -268,6 +292,44 @@ TEST_CASE("who waits in line has its token at the new rate when that is set", "[
     CHECK(PollUntil([&] { return starts.times().size() == 10; }));
     CheckSettled(pool);
   }
+}
+
+TEST_CASE("a periodic task that waits for a token has its run before a draining close, with a deadline or without",
+          "[rates][close]") {
+  for (const bool deadline : {false, true}) {
+    CAPTURE(deadline);
+    Starts starts;
+    ScopedPool pool(Rated(1, 100 * kMs));
+    Must(pool_submit(pool, DoNothing, nullptr), "submit");
+    pool_task_t task = starts.Task();
+    task.period_ns = kMs;
+    if (deadline) task.deadline_ns = FromNow(kHour);
+    Must(pool_submit_task(pool, &task, nullptr), "submit");
+    CHECK(pool_close(pool, POOL_DRAIN, kBoundNs) == POOL_OK);
+    CHECK(starts.times().size() == 1);
+    CHECK(Stats(pool).done == 2);
+  }
+}
+
+TEST_CASE("a new rate holds for those in line though a submitter is blocked behind them", "[rates]") {
+  Starts starts;
+  ScopedPool pool(Rated(1, kHour));
+  pool_task_t task = starts.Task();
+  for (int i = 0; i < 2; ++i) Must(pool_submit_task(pool, &task, nullptr), "submit");
+  REQUIRE(PollUntil([&] { return starts.times().size() == 1; }));
+  std::atomic<pool_status_t> status{1};
+  std::thread blocked([&] {
+    task.on_rate = POOL_ON_RATE_BLOCK;
+    task.submit_timeout_ns = kBoundNs;
+    status = pool_submit_task(pool, &task, nullptr);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // not needed for the result, but for the case
+  Must(pool_set(pool, "rate_period_ms", "1000"), "set");
+  Must(pool_set(pool, "rate_count", "100"), "set");
+  CHECK(PollUntil([&] { return starts.times().size() == 3; }));
+  blocked.join();
+  CHECK(status == POOL_OK);
+  CheckSettled(pool);
 }
 
 }  // namespace

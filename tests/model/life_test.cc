@@ -501,6 +501,38 @@ MODEL_TEST("a task waits for a delayed one that only it can run", .preemptions =
   inner.CheckEnded(POOL_DONE);
 }
 
+MODEL_TEST("E1: a task that becomes due while the only worker waits for it runs though the start for it failed",
+           .preemptions = 1, .stale_reads = 0, .start_failures = 2, .spins_max = 0) {
+  const pool_t pool = Create(1);
+  Job inner;
+  struct Waiter {
+    pool_t pool;
+    Job* inner;
+    static int32_t Run(void* arg, pool_ctx_t*) {
+      auto* waiter = static_cast<Waiter*>(arg);
+      pool_group_t group = 0;
+      MODEL_CHECK(pool_group_create(waiter->pool, nullptr, &group) == POOL_OK);
+      pool_task_t task = waiter->inner->Task();
+      task.delay_ns = kMs;
+      task.group = group;
+      // The thread of the timers may be the one that cannot be started.
+      while (pool_submit_task(waiter->pool, &task, nullptr) != POOL_OK) {
+      }
+      MODEL_CHECK(pool_group_wait(group, POOL_FOREVER, nullptr) == POOL_OK);
+      MODEL_CHECK(waiter->inner->runs == 1);
+      return pool_group_release(group);
+    }
+  } waiter{pool, &inner};
+  pool_task_t outer = inner.Task();
+  outer.run = &Waiter::Run;
+  outer.drop = nullptr;
+  outer.arg = &waiter;
+  while (pool_submit_task(pool, &outer, nullptr) != POOL_OK) {
+  }
+  CloseAndDestroy(pool);
+  inner.CheckEnded(POOL_DONE);
+}
+
 MODEL_TEST("a run that begins while the watch falls asleep is watched", .preemptions = 2) {
   struct Watched {
     Atomic<int> told{0};

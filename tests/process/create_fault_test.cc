@@ -262,6 +262,35 @@ TEST_CASE("E1: a task that is due while no worker can be started runs when threa
   }
 }
 
+TEST_CASE("E1: a task that becomes due while all workers wait for it runs though the start for it failed",
+          "[create_fault]") {
+  ScopedPool pool(1);
+  std::atomic<pool_status_t> status{1};
+  std::atomic<uint64_t> runs{0};
+  Body body([&](pool_ctx_t*) {
+    pool_group_t group = 0;
+    Must(pool_group_create(pool, nullptr, &group), "group_create");
+    pool_task_t task = Task(CountRun, &runs);
+    task.group = group;
+    task.delay_ns = 60'000'000;
+    Must(pool_submit_task(pool, &task, nullptr), "submit_task");
+    status = pool_group_wait(group, kBoundNs, nullptr);
+    Must(pool_group_release(group), "group_release");
+    return 0;
+  });
+  // The thread of the timers is there.
+  pool_task_t task = Task(DoNothing, nullptr);
+  task.delay_ns = 1;
+  Must(pool_submit_task(pool, &task, nullptr), "submit_task");
+  REQUIRE(WaitIdle(pool));
+  const Refusal refusal(0, 1);
+  Must(pool_submit(pool, Body::Run, &body), "submit");
+  REQUIRE(WaitIdle(pool));
+  CHECK(status == POOL_OK);
+  CHECK(runs == 1);
+  CHECK(Stats(pool).start_failures == 1);
+}
+
 TEST_CASE("C11: a replacement that cannot be started is made up for by the next submit",
           "[create_fault]") {
   const size_t threads = ThreadCount();
