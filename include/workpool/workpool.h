@@ -163,7 +163,10 @@ typedef struct pool_ctx pool_ctx_t;
 #define POOL_RESULT_OVERRAN 1u /* it ran longer than run_timeout_ns, at least once */
 
 /* How pool_close treats what is queued. */
-#define POOL_DRAIN 0         /* run everything accepted; own tasks may still submit children */
+#define POOL_DRAIN 0         /* run everything accepted, also what waits for its time, a retry or a rate; own tasks may still
+                                submit children. Periodic tasks are not waited for: one that waits for its next run, a
+                                retry or its delay ends at once, DONE if its last run succeeded, else CANCELLED with code
+                                CLOSED. What is in a queue still gets that run */
 #define POOL_CANCEL_QUEUED 1 /* cancel what has not started */
 #define POOL_CANCEL_ALL 2    /* and ask running tasks to stop (pool_ctx_should_stop) */
 
@@ -385,7 +388,9 @@ POOL_API pool_status_t pool_shared(pool_t *out);
 POOL_API pool_status_t pool_close(pool_t pool, int32_t mode, int64_t timeout_ns);
 
 /* Drains, joins all workers and frees the pool: pool_close(DRAIN, POOL_FOREVER), and no thread of the
- * pool is left on return. From a task of the same pool DEADLOCK, and nothing changes. Of two
+ * pool is left on return. So it waits for delayed tasks, retries and tasks in line for a rate, too; to leave at
+ * once, call pool_close(pool, POOL_CANCEL_QUEUED, POOL_FOREVER) first, which waits for running tasks only.
+ * From a task of the same pool DEADLOCK, and nothing changes. Of two
  * concurrent destroys one gets BADHANDLE. Tickets and groups outlive the pool, settled. In a forked
  * child it drops the inherited handle, touches nothing else and returns OK.
  * OK, DEADLOCK, INVALID (shared pool). [any-thread] [may-block] [not-in-task] [runs-user-code]
@@ -491,7 +496,8 @@ typedef struct pool_task {
                                 pool closes, with the outcome of its last run. Runs of one task never overlap; 0 = one run */
   int32_t period_mode;       /* POOL_PERIOD_... */
   int32_t on_rate;           /* POOL_ON_RATE_...; 0 = its class's, else the pool's */
-  uint32_t retries_max;      /* runs beyond the first, in a row without success; 0 = those of its class, else none */
+  uint32_t retries_max;      /* runs beyond the first, in a row without success; 0 = those of its class, else none. They
+                                are for a task that returns POOL_RETRY; for other failures only if retry_on says so */
   uint32_t backoff_factor_percent; /* each delay is so much of the one before; 0 = 200; at least 100 */
   int64_t backoff_first_ns;  /* delay before the first retry; 0 = 10 ms */
   int64_t backoff_max_ns;    /* no delay is longer; 0 = 30 s */
@@ -586,7 +592,8 @@ POOL_API pool_status_t pool_wait(pool_ticket_t ticket, uint32_t flags, int64_t t
 POOL_API pool_status_t pool_wait_many(const pool_ticket_t *tickets, uint32_t n, int32_t all,
                                       int64_t timeout_ns, uint32_t *index);
 
-/* Waits until no task is queued or running. OK, TIMEOUT, DEADLOCK, INVALID.
+/* Waits until no task is queued, held or running. What waits for its time, another attempt, a rate, its key or its
+ * class is held; so a periodic task is waited for until it is cancelled or fails. OK, TIMEOUT, DEADLOCK, INVALID.
  * [any-thread] [may-block] [not-in-task] Since 0.1. */
 POOL_API pool_status_t pool_wait_idle(pool_t pool, int64_t timeout_ns);
 
@@ -630,7 +637,8 @@ POOL_API pool_status_t pool_group_release(pool_group_t group);
  * pool_token_release. INVALID (out NULL), BADHANDLE (parent), NOMEM. [any-thread] Since 0.1. */
 POOL_API pool_status_t pool_token_create(pool_token_t parent_or_0, pool_token_t *out);
 /* Cancels tasks under it and under its children that wait, asks those that run to stop, refuses new ones. reason is the
- * code of those cancelled: 0 = POOL_E_CANCELLED, or <= -1000; that of the first cancel stays. Idempotent.
+ * code of those cancelled (a periodic task whose last run succeeded is DONE, with code 0): 0 = POOL_E_CANCELLED, or
+ * <= -1000; that of the first cancel stays. Idempotent.
  * OK, INVALID (reason). [any-thread] [runs-user-code] Since 0.1. */
 POOL_API pool_status_t pool_token_cancel(pool_token_t token, int32_t reason);
 /* The reason it was cancelled for, 0 if it was not, BADHANDLE. [any-thread] Since 0.1. */

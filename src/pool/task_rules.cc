@@ -46,6 +46,10 @@ Status CheckTime(int64_t time_ns, const char* what, const char* field) {
 
 Status CheckPriority(const pool_task_t& task, const Engine& engine) {
   if (task.priority == 0 || engine.options.dispatch.strategy == POOL_STRATEGY_PRIORITY) return POOL_OK;
+  if (engine.options.dispatch.strategy != POOL_STRATEGY_STEALING) {
+    return Fail(POOL_E_INVALID, "task.priority = %" PRId32 ": the strategy of this pool knows none; use 0, or a pool with "
+                "POOL_STRATEGY_STEALING or _PRIORITY", task.priority);
+  }
   const Lanes& lanes = engine.dispatcher.lanes();
   if (task.priority >= lanes.lowest() && task.priority <= lanes.highest()) return POOL_OK;
   return Fail(POOL_E_INVALID, "task.priority = %" PRId32 " is outside %" PRId32 " ... %" PRId32

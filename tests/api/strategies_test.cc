@@ -433,6 +433,7 @@ TEST_CASE("a fifo or lifo pool has no priorities, and no strategy but stealing h
       const pool_task_t task = WithPriority(TallyTask(tally), priority);
       CHECK(pool_submit_task(pool, &task, nullptr) == POOL_E_INVALID);
       CHECK(LastErrorText().find("task.priority = " + std::to_string(priority)) != std::string::npos);
+      CHECK(LastErrorText().find("lanes") == std::string::npos);  // which would be refused, too
     }
     CheckSettled(pool);
     CHECK(Stats(pool).submitted == 0);
