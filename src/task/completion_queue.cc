@@ -24,6 +24,7 @@ CompletionQueue::~CompletionQueue() {
 }
 
 void CompletionQueue::Unref() {
+  // acq_rel: all uses happen before the delete.
   if (refs_.fetch_sub(1, kAcqRel) == 1) Delete(this);
 }
 
@@ -49,7 +50,7 @@ void CompletionQueue::Push(const pool_completion_t& completion) {
     if (detached_.load(kRelaxed)) return;
     const uint32_t size = size_.load(kRelaxed);
     ring_[(uint64_t{first_} + size) % capacity_] = completion;
-    size_.store(size + 1, kRelease);
+    size_.store(size + 1, kRelaxed);
     if (size == 0 && fd_ >= 0) SignalEventFd(fd_);
   }
   ready_.Notify();
@@ -59,7 +60,7 @@ bool CompletionQueue::BeginCallback() {
   // Counted before the look; partner: Detach, which looks at the count after it has set the flag.
   callbacks_.fetch_add(1, kRelaxed);
   FullFence();
-  if (!detached_.load(kAcquire)) return true;
+  if (!detached_.load(kRelaxed)) return true;
   EndCallback();
   return false;
 }
@@ -81,7 +82,7 @@ Status CompletionQueue::Poll(pool_completion_t* out, uint32_t cap, uint64_t dead
         out[i] = ring_[first_];
         first_ = first_ + 1 == capacity_ ? 0 : first_ + 1;
       }
-      size_.store(size - taken, kRelease);
+      size_.store(size - taken, kRelaxed);
       reserved_ -= taken;
       if (size > 0 && size == taken && fd_ >= 0) ClearEventFd(fd_);
       *count = taken;
@@ -110,23 +111,24 @@ int32_t CompletionQueue::Descriptor() {
 void CompletionQueue::Detach(uint32_t own_callbacks) {
   {
     MutexLock lock(mu_);
-    detached_.store(true, kRelease);
-    size_.store(0, kRelease);
+    detached_.store(true, kRelaxed);
+    size_.store(0, kRelaxed);
     if (fd_ >= 0) SignalEventFd(fd_);  // who waits looks, and finds it detached
   }
+  // Begins with a fence, between the flag and the look at the count; partner: that in BeginCallback.
   ready_.Notify();
   // Callbacks that detach at once would wait for each other.
   detaching_.fetch_add(own_callbacks, kRelaxed);
   if (own_callbacks != 0) quiet_.Notify();
-  FullFence();  // as in BeginCallback
   (void)quiet_.Await(kNever, [&] {
+    // acquire: what the callbacks did; partner: the release in EndCallback.
     return callbacks_.load(kAcquire) <= (own_callbacks == 0 ? 0 : detaching_.load(kRelaxed));
   });
   detaching_.fetch_sub(own_callbacks, kRelaxed);
 }
 
 void CompletionQueue::EndHandle() {
-  handle_over_.store(true, kRelease);
+  handle_over_.store(true, kRelaxed);
   ready_.Notify();
 }
 

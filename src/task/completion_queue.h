@@ -49,8 +49,9 @@ class CompletionQueue {
   CompletionQueue(pool_completion_t* ring, uint32_t capacity) : capacity_(capacity), ring_(ring) {}
   ~CompletionQueue();
 
+  // Only whether to look, under the lock.
   [[nodiscard]] bool Ready() const {
-    return size_.load(kAcquire) != 0 || detached_.load(kAcquire) || handle_over_.load(kAcquire);
+    return size_.load(kRelaxed) != 0 || detached_.load(kRelaxed) || handle_over_.load(kRelaxed);
   }
 
   const uint32_t capacity_;

@@ -2,8 +2,10 @@
 // each alone. Whole pools: pool_test.cc.
 #include "base/memory.h"
 #include "dispatch/dispatcher.h"
+#include "dispatch/task_class.h"
 #include "model/explorer.h"
 #include "park/event.h"
+#include "task/completion_queue.h"
 #include "task/group.h"
 #include "task/task_record.h"
 #include "worker/hooks.h"
@@ -115,6 +117,70 @@ MODEL_TEST("the last of three references deletes a record, after all uses", .pre
   use();
   one.Join();
   two.Join();
+}
+
+// ---- completion queues, classes ----------------------------------------------------------------
+
+MODEL_TEST("the last of three references deletes a completion queue, after all uses", .preemptions = 2) {
+  CompletionQueue* queue = CompletionQueue::Make(1);
+  queue->Ref();
+  queue->Ref();
+  const auto use = [queue] {
+    if (queue->BeginCallback()) queue->EndCallback();
+    queue->Unref();
+  };
+  Thread one(use);
+  Thread two(use);
+  use();
+  one.Join();
+  two.Join();
+}
+
+MODEL_TEST("who detaches a completion queue sees what its callbacks did, and none runs on return", .preemptions = 2,
+           .outcomes = "after before") {
+  CompletionQueue* queue = CompletionQueue::Make(1);
+  Plain<int> seen{0};
+  Thread other([&] {
+    if (!queue->BeginCallback()) return;
+    seen.Write(1);
+    queue->EndCallback();
+  });
+  queue->Detach(0);
+  Observe(seen.Read() == 1 ? "before" : "after");
+  other.Join();
+  queue->Unref();
+}
+
+MODEL_TEST("who polls a completion queue has what was pushed, and is woken for it, for a detach and for the end of its handle",
+           .preemptions = 2) {
+  CompletionQueue* queue = CompletionQueue::Make(1);
+  Thread other([&] {
+    MODEL_CHECK(queue->Reserve() == POOL_OK);
+    pool_completion_t completion{};
+    completion.code = 7;
+    queue->Push(completion);
+    queue->EndHandle();
+  });
+  pool_completion_t completion{};
+  uint32_t count = 0;
+  MODEL_CHECK(queue->Poll(&completion, 1, kNever, &count) == POOL_OK);
+  MODEL_CHECK(count == 1 && completion.code == 7);
+  MODEL_CHECK(queue->Poll(&completion, 1, kNever, &count) == POOL_E_BADHANDLE);
+  other.Join();
+  Thread third([&] { queue->Detach(0); });
+  MODEL_CHECK(queue->Poll(&completion, 1, kNever, &count) < 0);
+  third.Join();
+  MODEL_CHECK(queue->Poll(&completion, 1, kNever, &count) == POOL_E_CLOSED);
+  queue->Unref();
+}
+
+MODEL_TEST("who finds a class finds it whole", .preemptions = 2, .outcomes = "none whole") {
+  Classes classes;
+  Thread setter([&] { MODEL_CHECK(classes.Ensure(1) != nullptr); });
+  TaskClass* found = classes.Find(1);
+  if (found != nullptr) MODEL_CHECK(found->on_rate.load(kRelaxed) == 0 && !found->rate.limited());
+  Observe(found != nullptr ? "whole" : "none");
+  setter.Join();
 }
 
 // ---- groups ------------------------------------------------------------------------------------
