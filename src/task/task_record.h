@@ -65,8 +65,8 @@ class TaskRecord : public Entry, public Timer {
     return static_cast<Phase>(state_.load(kAcquire) & kPhaseMask);
   }
   [[nodiscard]] bool IsWaiting() const { return phase() == kWaiting; }
-  // True while no worker could take it.
-  [[nodiscard]] bool held() const { return (state_.load(kAcquire) & kHeld) != 0; }
+  // True while no worker could take it. It tells of nothing else.
+  [[nodiscard]] bool held() const { return (state_.load(kRelaxed) & kHeld) != 0; }
 
   // True: the caller now owns its fate. *was_held: it lay in no queue, so that no tombstone stays behind.
   [[nodiscard]] bool Claim(bool* was_held = nullptr) { return ClaimUnless(0, was_held); }

@@ -273,7 +273,7 @@ void Timers::Settle(Close what) {
       TaskRecord& record = RecordOf(*timer);
       const TaskDetails* details = record.details();
       // One whose time has come, and who waits for its turn or a token, has this run. (Nobody writes start_ns while a held
-      // record is in the wheel.)
+      // record is in the wheel; it came there under this lock.)
       const auto waits_for_period = [&] {
         return details != nullptr && details->period_ns != 0 && details->start_ns > now_ns;
       };

@@ -8,6 +8,7 @@
 #include "task/completion_queue.h"
 #include "task/group.h"
 #include "task/task_record.h"
+#include "task/token.h"
 #include "worker/hooks.h"
 
 namespace workpool::model {
@@ -111,6 +112,55 @@ MODEL_TEST("the last of three references deletes a record, after all uses", .pre
   const auto use = [record] {
     (void)record->phase();
     record->Unref();
+  };
+  Thread one(use);
+  Thread two(use);
+  use();
+  one.Join();
+  two.Join();
+}
+
+MODEL_TEST("who claims a task for its next attempt sees what the last one wrote", .outcomes = "first next") {
+  TaskRecord* record = MakeRecord();
+  Plain<int> written{0};
+  record->Ref();
+  MODEL_CHECK(record->Claim());
+  Thread worker([&] {
+    written.Write(1);
+    MODEL_CHECK(record->Requeue());
+    record->Unref();
+  });
+  const bool claimed = record->Claim();
+  if (claimed) MODEL_CHECK(written.Read() == 1);
+  Observe(claimed ? "next" : "first");
+  worker.Join();
+  record->Unref();
+}
+
+MODEL_TEST("who claims a queued task comes after who moved it on, and what that one read", .outcomes = "held queued") {
+  TaskRecord* record = MakeRecord();
+  Plain<int> rules{1};
+  record->Ref();
+  record->BeginHeld();
+  Thread mover([&] {
+    MODEL_CHECK(rules.Read() == 1);
+    MODEL_CHECK(record->Unhold());
+    record->Unref();
+  });
+  const bool claimed = record->ClaimQueued();
+  if (claimed) rules.Write(2);
+  Observe(claimed ? "queued" : "held");
+  mover.Join();
+  record->Unref();
+}
+
+MODEL_TEST("the last of three references deletes a token, after all uses", .preemptions = 2) {
+  Token* token = Token::Make(nullptr);
+  token->Ref();
+  token->Ref();
+  const auto use = [token] {
+    (void)token->reason();
+    token->Unref();
   };
   Thread one(use);
   Thread two(use);
