@@ -36,7 +36,7 @@ CALLBACKS = {
     "pool_run_fn": _abi.RUN_FN, "pool_done_fn": _abi.DONE_FN, "pool_range_fn": _abi.RANGE_FN,
     "pool_hook_fn": _abi.HOOK_FN, "pool_drop_fn": _abi.DROP_FN,
     "pool_watermark_fn": _abi.WATERMARK_FN, "pool_stuck_fn": _abi.STUCK_FN,
-    "pool_log_fn": _abi.LOG_FN,
+    "pool_log_fn": _abi.LOG_FN, "pool_dead_letter_fn": _abi.DEAD_LETTER_FN,
 }
 
 

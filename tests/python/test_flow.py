@@ -275,6 +275,90 @@ class Told(unittest.TestCase):
             self.assertEqual((failed.ended.attempts, of_native.exception().code), (3, -1234))
             self.assertIsNone(failed.call)
 
+    def test_history(self):
+        """a dead letter has the last attempts of its task, with what each raised and its times"""
+        told = {}
+        retry = workpool.Retry(9, first=0.001, on=Exception)
+
+        def fail():
+            raise ValueError(task.attempt())
+        with settled(workpool.Pool(workers_max=1, dead_letter=lambda future: told.setdefault(
+                future, future.history))) as pool:
+            begun = time.monotonic()
+            failed = pool.submit_task(Rules(retry=retry), fail)
+            of_native = pool.submit_native(native.task_fail_first, 11, Rules(retry=retry))
+            for future in (failed, of_native):
+                # Known as soon as what it raised is.
+                last = future.exception(BOUND_S)
+                attempts = future.history
+                over = time.monotonic()
+                self.assertEqual([one.number for one in attempts], list(range(3, 11)))
+                self.assertEqual([one.worker for one in attempts], [0] * 8)
+                times = [begun]
+                for one in attempts:
+                    times += (one.start, one.start + one.run_time)
+                self.assertEqual(times + [over], sorted(times + [over]))
+                if future is failed:
+                    self.assertEqual([one.error.args for one in attempts],
+                                     [(number,) for number in range(3, 11)])
+                    self.assertIs(attempts[-1].error, last)
+                else:
+                    self.assertEqual([one.error.code for one in attempts],
+                                     [-1000 - number for number in range(3, 11)])
+                    self.assertEqual(attempts[-1].error.code, last.code)
+            self.assertTrue(pool.wait_idle(BOUND_S))
+            self.assertEqual(told, {failed: failed.history, of_native: of_native.history})
+
+    def test_history_without_dead_letters(self):
+        """a call that failed for good has its history in every pool, and only such a call"""
+        retry = workpool.Retry(1, first=0.001, on=ValueError)
+
+        def lucky():
+            return task.attempt() if task.attempt() > 1 else raise_value_error()
+        runs = []
+
+        def periodic():
+            runs.append(None)
+            if len(runs) in (1, 4, 5):
+                raise_value_error()
+        with settled(workpool.Executor(1)) as executor:
+            failed = executor.submit_task(Rules(retry=retry), raise_value_error)
+            done = executor.submit_task(Rules(retry=retry), lucky)
+            served = executor.submit_task(Rules(retry=retry, period=0.001), periodic)
+            self.assertEqual(done.result(BOUND_S), 2)
+            self.assertIsInstance(served.exception(BOUND_S), ValueError)
+            self.assertIsInstance(failed.exception(BOUND_S), ValueError)
+            self.assertEqual([one.number for one in failed.history], [1, 2])
+            self.assertEqual(done.history, ())
+            self.assertEqual([one.number for one in served.history], [4, 5])
+            late = executor.submit_task(Rules(delay=LATE), int)
+            late.cancel()
+            self.assertEqual(late.history, ())
+
+    def test_dead_letters_of_a_completion_queue(self):
+        """a dead letter comes with its history also if its task has a completion queue; one that
+        was detached has given the future up"""
+        letters = collections.deque()
+        with settled(workpool.Pool(workers_max=1, dead_letter=letters.append)) as pool:
+            with Gate() as gate, workpool.CompletionQueue(9) as queue:
+                rules = Rules(completions=queue)
+                given = [pool.submit_task(rules, raise_value_error),
+                         pool.submit_native(native.task_fail, -1234, rules)]
+                self.assertEqual(list(queue), given)
+                self.assertEqual(list(letters), given)
+                self.assertEqual([len(one.history) for one in given], [1, 1])
+                pool.submit(gate.wait)
+                self.assertTrue(gate.await_arrivals(1))
+                given = [pool.submit_task(rules, raise_value_error),
+                         pool.submit_native(native.task_fail, -1234, rules)]
+                queue.detach()
+            for one in given:
+                self.assertIsInstance(one.exception(BOUND_S), workpool.ClosedError)
+            self.assertTrue(pool.wait_idle(BOUND_S))
+            self.assertEqual(len(letters), 2)
+            # The next native task looks whether those of a detached queue have ended.
+            pool.submit_native(native.task_fail).result(BOUND_S)
+
     def test_dead_letter_runs_again(self):
         """a dead letter may be handed over again"""
         with_luck = [False]

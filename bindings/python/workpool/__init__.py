@@ -15,7 +15,7 @@ from .executor import Executor
 from ._future import Future
 from ._options import Option, options, preset
 from ._tasks import TaskFuture
-from ._ticket import Ended, Outcome, TicketFuture
+from ._ticket import Attempt, Ended, Outcome, TicketFuture
 from ._wait import wait_all, wait_any
 from .completions import CompletionQueue
 from .group import Group
@@ -25,11 +25,11 @@ from .stats import Running, Stats
 from .tokens import CancelToken
 
 __all__ = [
-    "CancelToken", "CancelledError", "ClosedError", "CompletionQueue", "DeadlockError", "Ended",
-    "Executor", "ExpiredError", "ForkedError", "FullError", "Future", "Group", "InvalidError",
-    "NativeFuture", "Option", "Outcome", "Pool", "Rate", "RateError", "Retry", "Rules", "Running",
-    "ShedError", "Stats", "SubmitTimeoutError", "TaskFuture", "TicketFuture", "TryAgain",
-    "WorkpoolError", "options", "preset", "task", "version", "wait_all", "wait_any",
+    "Attempt", "CancelToken", "CancelledError", "ClosedError", "CompletionQueue", "DeadlockError",
+    "Ended", "Executor", "ExpiredError", "ForkedError", "FullError", "Future", "Group",
+    "InvalidError", "NativeFuture", "Option", "Outcome", "Pool", "Rate", "RateError", "Retry",
+    "Rules", "Running", "ShedError", "Stats", "SubmitTimeoutError", "TaskFuture", "TicketFuture",
+    "TryAgain", "WorkpoolError", "options", "preset", "task", "version", "wait_all", "wait_any",
 ]
 
 

@@ -107,6 +107,7 @@ FOREVER = -1
 UNLIMITED = 2**64 - 1
 WAIT_HELP = 1
 WORKERS_MAX = 4096
+HISTORY_MAX = 8
 NAME_MAX = 63
 LANES_MAX = 16
 CLASS_MAX = 255
@@ -201,6 +202,8 @@ class DeadLetter(Structure):
 
 # arg, result
 DONE_FN = CFUNCTYPE(None, c_void_p, POINTER(Result))
+# user, arg, result, history, history_count
+DEAD_LETTER_FN = CFUNCTYPE(None, c_void_p, c_void_p, POINTER(Result), POINTER(Attempt), c_uint32)
 # user, pool, task
 STUCK_FN = CFUNCTYPE(None, c_void_p, c_uint64, POINTER(Running))
 

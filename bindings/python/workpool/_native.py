@@ -8,11 +8,11 @@ int32_t (*)(void *arg, pool_ctx_t *ctx), or pool_range_fn for parallel_for.
 
 import ctypes
 from concurrent import futures
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Set, Tuple, Union
 
 from . import _abi, errors, stats
 from ._core import Core
-from ._ticket import Ended, TicketFuture, hand_over, read_ended
+from ._ticket import Attempt, Ended, TicketFuture, hand_over, read_ended
 
 if TYPE_CHECKING:
     from .group import Group
@@ -31,10 +31,14 @@ class NativeFuture(TicketFuture[int]):
 
     def accepted(self) -> None:
         ticket = self._ticket.value
-        ended = _by_ticket.setdefault(ticket, self)
-        if isinstance(ended, Ended):
+        told = _by_ticket.setdefault(ticket, self)
+        if isinstance(told, _Told):
             del _by_ticket[ticket]
-            self.end(ended)
+            self.hear(told)
+
+    def hear(self, told: "_Told") -> None:
+        self.history = told.history
+        self.end(told.ended)
 
     def settle_done(self, ended: Ended) -> None:
         self.set_result(ended.value)
@@ -48,9 +52,19 @@ class NativeFuture(TicketFuture[int]):
         super().give_up(error)
 
 
+class _Told(NamedTuple):
+    """What the library has told of the end of a task."""
+
+    ended: Ended
+    history: Tuple[Attempt, ...]
+
+
 # By ticket: the future, or the end of a task that was over before its ticket was known here.
 # setdefault() decides which of the two came first.
-_by_ticket: Dict[int, Union[NativeFuture, Ended]] = {}
+_by_ticket: Dict[int, Union[NativeFuture, _Told]] = {}
+
+# Tickets of those that failed and whose dead letter is about to tell of it.
+_dead: Set[int] = set()
 
 # Those whose completion queue was detached: nobody tells when they no longer need what they keep.
 _given_up: Dict[int, NativeFuture] = {}
@@ -64,13 +78,37 @@ def _look_after_given_up() -> None:
             future.forget()
 
 
+def _tell(ticket: int, told: _Told) -> None:
+    future = _by_ticket.setdefault(ticket, told)
+    if isinstance(future, NativeFuture):
+        del _by_ticket[ticket]
+        future.hear(told)
+
+
 def _on_done(_arg: Optional[int], result: Any) -> None:
     seen = result.contents
-    ended = read_ended(seen)
-    future = _by_ticket.setdefault(seen.ticket, ended)
-    if isinstance(future, NativeFuture):
-        del _by_ticket[seen.ticket]
-        future.end(ended)
+    _tell(seen.ticket, _Told(read_ended(seen), ()))
+
+
+def _on_done_or_dead(arg: Optional[int], result: Any) -> None:
+    """Of a pool with dead letters: those come next, and with the history."""
+    if result.contents.outcome == _abi.FAILED:
+        _dead.add(result.contents.ticket)
+    else:
+        _on_done(arg, result)
+
+
+def _on_dead_letter(_user: Optional[int], _arg: Optional[int], result: Any, history: Any,
+                    count: int) -> None:
+    seen = result.contents
+    if seen.ticket not in _dead:  # a Python call, which has its own; or not of this package
+        return
+    _dead.discard(seen.ticket)
+    first = seen.attempts - count + 1
+    _tell(seen.ticket, _Told(read_ended(seen), tuple(
+        Attempt(number, errors.make(one.code, errors.strerror(one.code)), one.worker,
+                one.start_ns / 1e9, one.run_ns / 1e9)
+        for number, one in enumerate(history[:count], first))))
 
 
 def native_futures(core: Core) -> List[NativeFuture]:
@@ -80,7 +118,11 @@ def native_futures(core: Core) -> List[NativeFuture]:
 
 
 _done_callback = _abi.DONE_FN(_on_done)
+_done_or_dead_callback = _abi.DONE_FN(_on_done_or_dead)
+_dead_letter_callback = _abi.DEAD_LETTER_FN(_on_dead_letter)
 _DONE = _abi.address(_done_callback)
+_DONE_OR_DEAD = _abi.address(_done_or_dead_callback)
+DEAD_LETTER = _abi.address(_dead_letter_callback)
 
 
 def pointer(arg: Any) -> Optional[int]:
@@ -115,7 +157,7 @@ class NativeCalls:
             if rules.drops:
                 self._core.may_drop()
         task.run = _abi.address(fn)
-        task.done = _DONE
+        task.done = _DONE if self._core.dead_letter is None else _DONE_OR_DEAD
         task.arg = pointer(arg)
         future = NativeFuture(self._core, rules, (fn, arg, self))
         if group is not None:

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from . import _abi, errors
 from ._core import FOREVER_NS, pieces
+from ._native import DEAD_LETTER
 from ._units import U32, U64, choice, nanoseconds, optional_ns, positive_ns, whole
 from .rules import DROPS, ON_FULL, ON_RATE, Rate, rate_of
 
@@ -88,6 +89,8 @@ def make_settings(*, workers_min: int = 0, workers_max: int = 0, keep_alive: Opt
         retry_budget = rate_of(retry_budget)
         options.retry_count = retry_budget.count
         options.retry_period_ns = nanoseconds(retry_budget.per)
+    if dead_letter is not None:
+        options.dead_letter = DEAD_LETTER
     options.queue_high = whole("queue_high", queue_high, U64)
     options.queue_low = whole("queue_low", queue_low, U64)
     options.stuck_after_ns = optional_ns(stuck_after)

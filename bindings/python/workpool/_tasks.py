@@ -7,13 +7,14 @@ table keeps it, and by it the pool, from the submit to its end."""
 import ctypes
 import itertools
 import threading
+import time
 from concurrent.futures.thread import BrokenThreadPool
 from typing import (TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union)
 
 from . import _abi, _worker, errors, stats
 from ._core import Core, running
 from ._options import to_text
-from ._ticket import Ended, TicketFuture, hand_over, read_ended
+from ._ticket import Attempt, Ended, TicketFuture, hand_over, read_ended
 from ._units import U32, choice, name_of, nanoseconds, timeout_ns, whole
 from .rules import ON_RATE, Rate, Retry, Rules, TryAgain, rate_of
 
@@ -46,32 +47,50 @@ class TaskFuture(TicketFuture[T]):
         self._runs = False
         self._value: T = _UNSET
         self._error: Optional[BaseException] = None
+        # Since it last succeeded.
+        self._attempts: Tuple[Attempt, ...] = ()
 
     def running(self) -> bool:
         return self._runs
 
-    def run_once(self) -> int:
+    def run_once(self, ctx: Optional[int]) -> int:
         """One attempt. Its code for the library; never raises."""
         core, call = self._core, self.call
         assert core is not None and call is not None
+        start = time.monotonic()
         if core.broken:
             self._error = BrokenThreadPool(core.broken)
+            self._note(ctx, start)
             return _abi.E_RAISED
         del core
         self._error = None
         self._runs = True
         try:
             self._value = call[0](*call[1], **call[2])
+            self._attempts = ()
             return _abi.OK
         except BaseException as exc:
             # The traceback refers to this frame; nothing in it may refer back, or keep what the
             # call held.
             del call
             self._error = exc
+            self._note(ctx, start)
             return self._code_for(exc)
         finally:
             self._runs = False
             del self
+
+    def _note(self, ctx: Optional[int], start: float) -> None:
+        core, error = self._core, self._error
+        assert core is not None and error is not None
+        try:
+            worker = core.workers.get(_get_ident())
+            attempt = Attempt(_lib.pool_ctx_attempt(ctx), error,
+                              -1 if worker is None else worker.index, start,
+                              time.monotonic() - start)
+            self._attempts = (*self._attempts, attempt)[-_abi.HISTORY_MAX:]
+        except BaseException:  # no room on the stack, or interrupted: what it raised is told anyway
+            pass
 
     def _code_for(self, error: BaseException) -> int:
         try:
@@ -100,6 +119,8 @@ class TaskFuture(TicketFuture[T]):
         self._owner = self._group = None
 
     def end(self, ended: Ended) -> None:
+        if ended.outcome == _abi.FAILED:
+            self.history = self._attempts
         super().end(ended)
         self.forget_runs()
 
@@ -107,6 +128,7 @@ class TaskFuture(TicketFuture[T]):
         """Lets go of what came of them, unless that is the future's now."""
         self._value = _UNSET
         self._error = None
+        self._attempts = ()
 
 
 def submit(owner: object, core: Core, rules: Rules, fn: Callable[..., T], args: Tuple[Any, ...],
@@ -227,7 +249,7 @@ def _on_run(number: Optional[int], ctx: Optional[int]) -> int:
     was_busy = ident in core.busy
     core.busy.add(ident)
     try:
-        return future.run_once()
+        return future.run_once(ctx)
     finally:
         if not was_busy:
             core.busy.discard(ident)

@@ -48,6 +48,16 @@ class Ended(NamedTuple):
     text: str         # a C++ exception's
 
 
+class Attempt(NamedTuple):
+    """A run of a task that did not succeed."""
+
+    number: int           # of the run, from 1
+    error: BaseException  # what it raised; of a native function WorkpoolError with its code
+    worker: int           # index of the worker that ran it; -1: none
+    start: float          # a point of time.monotonic()
+    run_time: float       # in seconds
+
+
 def read_ended(seen: _abi.Result) -> Ended:
     return Ended(Outcome(seen.outcome), seen.code, seen.attempts, seen.worker,
                  bool(seen.flags & _abi.RESULT_OVERRAN), seen.value, seen.wait_ns / 1e9,
@@ -57,8 +67,10 @@ def read_ended(seen: _abi.Result) -> Ended:
 class TicketFuture(futures.Future, Generic[T]):  # type: ignore[type-arg]
     """A future whose task is the library's to order, delay, cancel and run again.
 
-    ended tells how it ended, None before that. call is (fn, args, kwargs) of a Python call until
-    its task has ended; a dead letter still has it.
+    ended tells how it ended, None before that. history has the last attempts of a task that failed
+    for good, at most 8, the oldest first; of a periodic one those since it last succeeded, and of a
+    native one if its pool has dead_letter. call is (fn, args, kwargs) of a Python call until its
+    task has ended; a dead letter still has it.
 
     In a task of the same pool result() and exception() run what they wait for if it has not
     started, or let another worker stand in meanwhile; a task that waits for itself gets
@@ -67,6 +79,7 @@ class TicketFuture(futures.Future, Generic[T]):  # type: ignore[type-arg]
     def __init__(self, core: Core, rules: "Optional[Rules]") -> None:
         super().__init__()
         self.ended: Optional[Ended] = None
+        self.history: Tuple[Attempt, ...] = ()
         self.call: Optional[Tuple[Callable[..., T], Tuple[Any, ...], Dict[str, Any]]] = None
         self._core: Optional[Core] = core
         self._rules = rules
@@ -129,7 +142,7 @@ class TicketFuture(futures.Future, Generic[T]):  # type: ignore[type-arg]
             self.set_running_or_notify_cancel()
         else:
             error = self.failure(ended)
-            self.set_exception(error)
+            self._fail(error)
             if group is not None:
                 group.member_failed(error)
             del error
@@ -154,8 +167,13 @@ class TicketFuture(futures.Future, Generic[T]):  # type: ignore[type-arg]
 
     def give_up(self, error: BaseException) -> None:
         """Nobody will tell of its end."""
-        if not self.done():
+        self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        try:
             self.set_exception(error)
+        except futures.InvalidStateError:  # a detached completion queue gives up what just fails
+            pass
 
     def __del__(self, _release: Any = _lib.pool_ticket_release) -> None:
         ticket = getattr(self, "_ticket", None)  # none if there was no stack left to make it

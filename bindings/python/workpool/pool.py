@@ -151,7 +151,8 @@ class Pool(NativeCalls, TaskCalls):
     Failure:
     retry_budget   retries that begin at most, as for rate, with a burst of as many
     dead_letter    called with the future of every task that failed for good: its call is what to
-                   run once more, its exception() the history; deque(maxlen=n).append is fine
+                   run once more, its exception() what it raised last, its history a tuple of
+                   Attempt; deque(maxlen=n).append keeps the last n
     stuck_after    seconds after which a run is stuck: stuck(Running) is called once, and running()
                    tells more
 
