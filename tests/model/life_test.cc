@@ -83,6 +83,13 @@ void CloseAndDestroy(pool_t pool, int32_t mode = POOL_DRAIN) {
   MODEL_CHECK(pool_destroy(pool) == POOL_OK);
 }
 
+// However the others ended, the last one was run. Gives the tickets back.
+void CheckEachEnded(const Job (&jobs)[3], const pool_ticket_t (&tickets)[3]) {
+  for (const Job& job : jobs) MODEL_CHECK(job.drops == 1);
+  for (const pool_ticket_t ticket : tickets) MODEL_CHECK(pool_ticket_release(ticket) == POOL_OK);
+  jobs[2].CheckEnded(POOL_DONE);
+}
+
 MODEL_TEST("a delayed task runs when its time has come, not before, and a drain waits for it",
            .preemptions = 1) {
   const pool_t pool = Create(1);
@@ -332,11 +339,7 @@ MODEL_TEST("a cancel of the task inside a key against the end of the one behind:
   (void)pool_cancel(tickets[1]);
   other.Join();
   CloseAndDestroy(pool);
-  for (int i = 0; i < 3; ++i) {
-    MODEL_CHECK(jobs[i].drops == 1);
-    MODEL_CHECK(pool_ticket_release(tickets[i]) == POOL_OK);
-  }
-  jobs[2].CheckEnded(POOL_DONE);
+  CheckEachEnded(jobs, tickets);
 }
 
 MODEL_TEST("what is submitted after a pause is not taken even for a moment: its lane stays full", .preemptions = 2) {
@@ -412,11 +415,7 @@ MODEL_TEST("tokens: a cancel of one in line against its admission leaves the tok
   });
   CloseAndDestroy(pool);
   other.Join();
-  for (int i = 0; i < 3; ++i) {
-    MODEL_CHECK(jobs[i].drops == 1);
-    MODEL_CHECK(pool_ticket_release(tickets[i]) == POOL_OK);
-  }
-  jobs[2].CheckEnded(POOL_DONE);
+  CheckEachEnded(jobs, tickets);
   MODEL_CHECK(jobs[1].outcome == (jobs[1].runs == 1 ? POOL_DONE : POOL_CANCELLED));
   // A token a millisecond, from the first; when one was given back its own, or the one before.
   MODEL_CHECK(jobs[2].started_ns >= before_ns + kMs);
@@ -445,11 +444,7 @@ MODEL_TEST("tokens: a cancel on the way from the gate of a class into line for a
   Thread other([&] { (void)pool_cancel(tickets[1]); });
   CloseAndDestroy(pool);
   other.Join();
-  for (int i = 0; i < 3; ++i) {
-    MODEL_CHECK(jobs[i].drops == 1);
-    MODEL_CHECK(pool_ticket_release(tickets[i]) == POOL_OK);
-  }
-  jobs[2].CheckEnded(POOL_DONE);
+  CheckEachEnded(jobs, tickets);
 }
 
 MODEL_TEST("tokens: a close that cancels against one that comes into line: it ends once", .preemptions = 1) {

@@ -14,6 +14,22 @@
 namespace workpool::model {
 namespace {
 
+// Each of three threads has a reference to what is counted, and gives it back after its use. Takes over the caller's.
+template <typename Counted, typename Use>
+void UseByThree(Counted* counted, Use use) {
+  counted->Ref();
+  counted->Ref();
+  const auto use_and_leave = [counted, use] {
+    use(*counted);
+    counted->Unref();
+  };
+  Thread one(use_and_leave);
+  Thread two(use_and_leave);
+  use_and_leave();
+  one.Join();
+  two.Join();
+}
+
 // ---- records -----------------------------------------------------------------------------------
 
 TaskRecord* MakeRecord() { return TaskRecord::Make(true); }
@@ -106,18 +122,7 @@ MODEL_TEST("B17: a task watched among many wakes who watches, who sees its resul
 }
 
 MODEL_TEST("the last of three references deletes a record, after all uses", .preemptions = 2) {
-  TaskRecord* record = MakeRecord();
-  record->Ref();
-  record->Ref();
-  const auto use = [record] {
-    (void)record->phase();
-    record->Unref();
-  };
-  Thread one(use);
-  Thread two(use);
-  use();
-  one.Join();
-  two.Join();
+  UseByThree(MakeRecord(), [](const TaskRecord& record) { (void)record.phase(); });
 }
 
 MODEL_TEST("who claims a task for its next attempt sees what the last one wrote", .outcomes = "first next") {
@@ -155,35 +160,15 @@ MODEL_TEST("who claims a queued task comes after who moved it on, and what that 
 }
 
 MODEL_TEST("the last of three references deletes a token, after all uses", .preemptions = 2) {
-  Token* token = Token::Make(nullptr);
-  token->Ref();
-  token->Ref();
-  const auto use = [token] {
-    (void)token->reason();
-    token->Unref();
-  };
-  Thread one(use);
-  Thread two(use);
-  use();
-  one.Join();
-  two.Join();
+  UseByThree(Token::Make(nullptr), [](const Token& token) { (void)token.reason(); });
 }
 
 // ---- completion queues, classes ----------------------------------------------------------------
 
 MODEL_TEST("the last of three references deletes a completion queue, after all uses", .preemptions = 2) {
-  CompletionQueue* queue = CompletionQueue::Make(1);
-  queue->Ref();
-  queue->Ref();
-  const auto use = [queue] {
-    if (queue->BeginCallback()) queue->EndCallback();
-    queue->Unref();
-  };
-  Thread one(use);
-  Thread two(use);
-  use();
-  one.Join();
-  two.Join();
+  UseByThree(CompletionQueue::Make(1), [](CompletionQueue& queue) {
+    if (queue.BeginCallback()) queue.EndCallback();
+  });
 }
 
 MODEL_TEST("who detaches a completion queue sees what its callbacks did, and none runs on return", .preemptions = 2,
