@@ -1,5 +1,6 @@
 // From the call to the queue: plain tasks. Those with a record are in submit_record.cc.
 #include <algorithm>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -12,6 +13,31 @@ namespace {
 
 // What SubmitMany turns into slots at a time, on the stack.
 constexpr uint32_t kChunk = 256;
+
+// Puts a sample in a slot if that is wanted, and there is memory for it. It is not taken back by itself: who is unwound
+// does not know whether it was queued.
+class SampleIn {
+ public:
+  SampleIn(Engine& engine, Slot* slot, bool wanted) : slot_(slot), plain_(*slot) {
+    if (!wanted) [[likely]] return;
+    sample_ = MakeSample(engine, plain_);
+    if (sample_ != nullptr) *slot = SlotOf(*sample_);
+  }
+  SampleIn(const SampleIn&) = delete;
+  SampleIn& operator=(const SampleIn&) = delete;
+
+  // It was not queued: the slot is as it was.
+  void TakeBack() {
+    if (sample_ == nullptr) [[likely]] return;
+    *slot_ = plain_;
+    DropSample(*std::exchange(sample_, nullptr));
+  }
+
+ private:
+  Slot* const slot_;
+  const Slot plain_;
+  Entry* sample_ = nullptr;
+};
 
 }  // namespace
 
@@ -69,8 +95,7 @@ Status Pool::SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot, int32_t
   // By the long way: it may have to wait, or become a record.
   if (engine_.rate.limited()) return POOL_E_FULL;
   const uint32_t until_sample = tls.until_sample;
-  Entry* sample = NextIsSample(tls) ? MakeSample(engine_, slot) : nullptr;
-  if (sample != nullptr) slot = SlotOf(*sample);
+  SampleIn sample(engine_, &slot, NextIsSample(tls));
   if (priority == 0) {
     const Quick quick = TryQueueInSection(line, slot);
     if (quick == Quick::kNeedsHelp) HelpInSection();
@@ -78,7 +103,7 @@ Status Pool::SubmitPlainInSection(Tls& tls, ThreadLine& line, Slot slot, int32_t
   }
   uint32_t accepted = 0;
   const Status status = SubmitOutsideInSection(line, &slot, 1, Admission::kLimited, priority, &accepted);
-  if (accepted == 0 && sample != nullptr) DropSample(*sample);
+  if (accepted == 0) sample.TakeBack();
   // It is the long way's turn to stamp it.
   if (status == POOL_E_FULL) tls.until_sample = until_sample;
   return status;
@@ -88,19 +113,14 @@ Status Pool::SubmitPlainLocal(Tls& tls, Worker& worker, Slot slot, Admission adm
   if (engine_.rate.limited()) return SubmitAsRecord(slot, admission, policy_);
   // On a worker a blocking submit is admitted over the limit: it might be the one to make room.
   if (policy_.on_full == POOL_ON_FULL_BLOCK) admission = Admission::kExempt;
-  const Slot plain = slot;
   const uint32_t until_sample = tls.until_sample;
-  Entry* sample = nullptr;
-  if (NextIsSample(tls)) [[unlikely]] {
-    sample = MakeSample(engine_, slot);
-    if (sample != nullptr) slot = SlotOf(*sample);
-  }
+  SampleIn sample(engine_, &slot, NextIsSample(tls));
   const Status status = worker.Submit(slot, admission);
   if (status == POOL_OK) [[likely]] return status;
-  if (sample != nullptr) DropSample(*sample);
+  sample.TakeBack();
   if (status != POOL_E_FULL) return status;
   tls.until_sample = until_sample;
-  return SubmitOne(plain, admission, 0);
+  return SubmitOne(slot, admission, 0);
 }
 
 Status Pool::SubmitLocal(Worker& worker, const Slot* slots, uint32_t count, Admission admission, int32_t priority,
@@ -193,8 +213,7 @@ Status Pool::SubmitPlainTask(const pool_task_t& task) {
   if (ages) status = engine_.timers.Start();
   if (status != POOL_OK) return status;
   Slot slot{task.run, task.arg};
-  Entry* sample = NextIsSample(tls) ? MakeSample(engine_, slot) : nullptr;
-  if (sample != nullptr) slot = SlotOf(*sample);
+  SampleIn sample(engine_, &slot, NextIsSample(tls));
   const bool exempt = policy.on_full == POOL_ON_FULL_BLOCK && IsOwnThread();
   status = Admit(
       policy, policy.Deadline(), task.priority,
@@ -204,7 +223,7 @@ Status Pool::SubmitPlainTask(const pool_task_t& task) {
       },
       [&] { return engine_.dispatcher.HasRoom() && !engine_.dispatcher.LaneIsFull(task.priority); });
   if (status != POOL_OK) {
-    if (sample != nullptr) DropSample(*sample);
+    sample.TakeBack();
   } else if (ages) {
     engine_.WatchLane(task.priority);
   }
@@ -216,11 +235,10 @@ Status Pool::SubmitOne(Slot slot, Admission admission, uint64_t deadline_ns) {
   if (CurrentLine(tls) == nullptr) return POOL_E_NOMEM;
   // What may become a record is stamped as one.
   const bool plain = !engine_.rate.limited() && policy_.on_full != POOL_ON_FULL_CALLER_RUNS;
-  Entry* sample = plain && NextIsSample(tls) ? MakeSample(engine_, slot) : nullptr;
-  if (sample != nullptr) slot = SlotOf(*sample);
+  SampleIn sample(engine_, &slot, plain && NextIsSample(tls));
   uint32_t accepted = 0;
   const Status status = Submit(&slot, 1, admission, policy_, deadline_ns, &accepted);
-  if (accepted == 0 && sample != nullptr) DropSample(*sample);
+  if (accepted == 0) sample.TakeBack();
   return status;
 }
 
@@ -249,15 +267,12 @@ Status Pool::SubmitMany(RunFn run, void* const* args, uint32_t count, uint32_t* 
     const uint32_t n = std::min(count - *accepted, chunk);
     for (uint32_t i = 0; i < n; ++i) slots[i] = {run, args[*accepted + i]};
     // The last of the chunk is the sampled one, if any.
-    Entry* sample = nullptr;
-    if (!engine_.rate.limited() && policy_.on_full != POOL_ON_FULL_CALLER_RUNS && NextIsSample(tls, n)) {
-      sample = MakeSample(engine_, slots[n - 1]);
-    }
-    if (sample != nullptr) slots[n - 1] = SlotOf(*sample);
+    const bool plain = !engine_.rate.limited() && policy_.on_full != POOL_ON_FULL_CALLER_RUNS;
+    SampleIn sample(engine_, &slots[n - 1], plain && NextIsSample(tls, n));
     uint32_t more = 0;
     const Status status = Submit(slots, n, Admission::kLimited, policy_, deadline_ns, &more);
     *accepted += more;
-    if (more < n && sample != nullptr) DropSample(*sample);
+    if (more < n) sample.TakeBack();
     if (status != POOL_OK) return status;
   }
   return POOL_OK;
