@@ -18,19 +18,13 @@ class ABSL_LOCKABLE Mutex {
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
 
-  void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
+  // spins: looks at a lock that is held before it sleeps. 0 is for one that its users take again at once: who sleeps leaves
+  // the lines to one that goes on with them.
+  void Lock(int spins = kSpins) ABSL_EXCLUSIVE_LOCK_FUNCTION() {
     uint32_t free = 0;
     // acquire: pairs with the release in Unlock; weaker, and the section could read what the last
     // owner had not yet written.
-    if (!state_.compare_exchange_strong(free, 1, kAcquire, kRelaxed)) LockSlow(kSpins);
-    CountLock(1);
-  }
-
-  // The same for a lock that its users take again at once: who sleeps leaves the lines to one that goes on with them.
-  void LockWithoutSpin() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
-    uint32_t free = 0;
-    // acquire: as in Lock.
-    if (!state_.compare_exchange_strong(free, 1, kAcquire, kRelaxed)) LockSlow(0);
+    if (!state_.compare_exchange_strong(free, 1, kAcquire, kRelaxed)) LockSlow(spins);
     CountLock(1);
   }
 
