@@ -7,6 +7,7 @@
 #include "task/gate.h"
 #include "task/task_details.h"
 #include "worker/engine.h"
+#include "worker/look_after.h"
 #include "worker/other_thread.h"
 #include "worker/settle.h"
 
@@ -20,7 +21,7 @@ enum class Step { kDone, kNoMemory };
 
 // Held records that go on, one after another and not inside each other: a line may be long. Linked as in a line, of which
 // they are no part now.
-class Convoy {
+class MoveList {
  public:
   void Push(TaskRecord& record) {
     DetailsOf(record).behind = nullptr;
@@ -40,45 +41,34 @@ class Convoy {
   TaskRecord* last_ = nullptr;
 };
 
-// Those behind the record, if it was inside, join the convoy.
-void LeaveGates(TaskRecord& record, Convoy& convoy) {
+// Those behind the record, if it was inside, are to move on, too.
+void LeaveGates(TaskRecord& record, MoveList& to_move) {
   TaskDetails& details = DetailsOf(record);
   if (TaskClass* task_class = details.task_class) {
-    if (TaskRecord* next = task_class->gate.Leave(record)) convoy.Push(*next);
+    if (TaskRecord* next = task_class->gate.Leave(record)) to_move.Push(*next);
   }
   if (details.key != 0) {
-    if (TaskRecord* next = record.engine->keys.Leave(record)) convoy.Push(*next);
+    if (TaskRecord* next = record.engine->keys.Leave(record)) to_move.Push(*next);
   }
 }
 
 // It was claimed, and who did so may have left before it came in.
-void LeaveAsClaimed(TaskRecord& record, Convoy& convoy) {
+void LeaveAsClaimed(TaskRecord& record, MoveList& to_move) {
   if (record.details() != nullptr) {
     GiveBackTokens(record);
-    LeaveGates(record, convoy);
+    LeaveGates(record, to_move);
   }
   record.Unref();
 }
 
-// Something was queued: somebody lives who could take it, and looks.
-void LookAfter(Engine& engine, int32_t priority) {
-  if (engine.idle.Load().live() == 0 &&
-      engine.workers.StartOne(true) == WorkerSet::StartResult::kFailed) {
-    engine.idle_event.Notify();  // whoever waits for the pool looks after its tasks, too
-  }
-  if (engine.idle.Load().NeedsHelp()) engine.workers.Help();
-  if (priority > 0) engine.workers.DisturbAll();
-  if (priority < 0 && engine.timers.started()) engine.WatchLane(priority);
-}
-
-Step Queue(Engine& engine, TaskRecord& record, Convoy& convoy) {
+Step Queue(Engine& engine, TaskRecord& record, MoveList& to_move) {
   ThreadLine* line = CurrentLine(CurrentTls());
   if (line == nullptr) return Step::kNoMemory;
   if (TaskDetails* details = record.details(); details != nullptr && engine.shedder.on()) {
     details->ready_ns.store(NowNs(), kRelaxed);
   }
   if (!record.Unhold()) {
-    LeaveAsClaimed(record, convoy);
+    LeaveAsClaimed(record, to_move);
     return Step::kDone;
   }
   const Slot slot = SlotOf(record);
@@ -115,51 +105,51 @@ void ForEachLimiter(Engine& engine, Body body) {
 }
 
 // The pool is closed: nobody waits for a token any more, and what is queued ends.
-void OpenLines(Engine& engine, Convoy& convoy) {
+void OpenLines(Engine& engine, MoveList& to_move) {
   ForEachLimiter(engine, [&](RateLimiter& limiter, Atomic<bool> TaskDetails::*token) {
     while (TaskRecord* record = limiter.AdmitAny()) {
       (DetailsOf(*record).*token).store(true, kRelaxed);
-      convoy.Push(*record);
+      to_move.Push(*record);
     }
   });
 }
 
 // False: it waits in the limiter's line, or was claimed: nobody would take it out of the gates again if it waited now.
-bool TakeToken(Engine& engine, TaskRecord& record, RateLimiter& limiter, Atomic<bool> TaskDetails::*token, Convoy& convoy) {
+bool TakeToken(Engine& engine, TaskRecord& record, RateLimiter& limiter, Atomic<bool> TaskDetails::*token, MoveList& to_move) {
   Atomic<bool>& has = DetailsOf(record).*token;
   if (!limiter.limited() || has.load(kRelaxed)) return true;
   if (!record.IsWaiting()) {
-    LeaveAsClaimed(record, convoy);
+    LeaveAsClaimed(record, to_move);
     return false;
   }
   if (!limiter.Enter(record)) {
-    if (!engine.timers.AdmitAt(limiter.DueNs())) OpenLines(engine, convoy);
+    if (!engine.timers.AdmitAt(limiter.DueNs())) OpenLines(engine, to_move);
     return false;
   }
   has.store(true, kRelaxed);
   return true;
 }
 
-bool EnterGates(Engine& engine, TaskRecord& record, Convoy& convoy) {
+bool EnterGates(Engine& engine, TaskRecord& record, MoveList& to_move) {
   TaskDetails* details = record.details();
   if (details == nullptr) return true;
   if (details->key != 0 && !details->inside_key.load(kRelaxed)) {
     if (!engine.keys.Enter(record)) return false;
     if (!record.IsWaiting()) {  // as in TakeToken
-      LeaveAsClaimed(record, convoy);
+      LeaveAsClaimed(record, to_move);
       return false;
     }
   }
   if (TaskClass* task_class = details->task_class) {
     if (!details->inside_class.load(kRelaxed) && !task_class->gate.Enter(record)) return false;
-    if (!TakeToken(engine, record, task_class->rate, &TaskDetails::class_token, convoy)) return false;
+    if (!TakeToken(engine, record, task_class->rate, &TaskDetails::class_token, to_move)) return false;
   }
-  return TakeToken(engine, record, engine.rate, &TaskDetails::pool_token, convoy);
+  return TakeToken(engine, record, engine.rate, &TaskDetails::pool_token, to_move);
 }
 
 // False: neither queue nor timer takes it; it is the caller's again, to end it.
-bool MoveOne(Engine& engine, TaskRecord& record, Convoy& convoy) {
-  while (EnterGates(engine, record, convoy) && Queue(engine, record, convoy) == Step::kNoMemory) {
+bool MoveOne(Engine& engine, TaskRecord& record, MoveList& to_move) {
+  while (EnterGates(engine, record, to_move) && Queue(engine, record, to_move) == Step::kNoMemory) {
     if (!engine.timers.started()) {
       SleepNs(kTryAgainNs);
       continue;
@@ -169,11 +159,11 @@ bool MoveOne(Engine& engine, TaskRecord& record, Convoy& convoy) {
   return true;
 }
 
-void Move(Engine& engine, Convoy& convoy) {
-  Convoy refused;
-  while (TaskRecord* record = convoy.Pop()) {
-    if (MoveOne(engine, *record, convoy)) continue;
-    LeaveGates(*record, convoy);  // now, so that its end moves nobody on from inside here
+void Move(Engine& engine, MoveList& to_move) {
+  MoveList refused;
+  while (TaskRecord* record = to_move.Pop()) {
+    if (MoveOne(engine, *record, to_move)) continue;
+    LeaveGates(*record, to_move);  // now, so that its end moves nobody on from inside here
     refused.Push(*record);
   }
   ThoughThreadsEnd(engine, [&] {
@@ -184,26 +174,26 @@ void Move(Engine& engine, Convoy& convoy) {
 }  // namespace
 
 bool EnterGates(Engine& engine, TaskRecord& record) {
-  Convoy convoy;
-  const bool inside = EnterGates(engine, record, convoy);
-  Move(engine, convoy);
+  MoveList to_move;
+  const bool inside = EnterGates(engine, record, to_move);
+  Move(engine, to_move);
   return inside;
 }
 
 void MoveOn(Engine& engine, TaskRecord& record) {
-  Convoy convoy;
+  MoveList to_move;
   if (record.details() != nullptr) {
-    convoy.Push(record);
-  } else if (!MoveOne(engine, record, convoy)) {
+    to_move.Push(record);
+  } else if (!MoveOne(engine, record, to_move)) {
     EndHeld(record);
   }
-  Move(engine, convoy);
+  Move(engine, to_move);
 }
 
 void LeaveGates(TaskRecord& record) {
-  Convoy convoy;
-  LeaveGates(record, convoy);
-  Move(*record.engine, convoy);
+  MoveList to_move;
+  LeaveGates(record, to_move);
+  Move(*record.engine, to_move);
 }
 
 void GiveBackTokens(TaskRecord& record) {
@@ -234,19 +224,9 @@ uint64_t AdmitByRate(Engine& engine) {
 }
 
 void OpenLines(Engine& engine) {
-  Convoy convoy;
-  OpenLines(engine, convoy);
-  Move(engine, convoy);
-}
-
-void LookAgainIfStranded(Engine& engine) {
-  if (engine.idle.Load().live() > engine.workers.blocked() || !engine.HasTasks() || !engine.timers.started()) return;
-  engine.timers.LookAtQueuesAt(NowNs() + kTryAgainNs);
-}
-
-void LookAtQueues(Engine& engine) {
-  engine.workers.DisturbAll();
-  if (engine.HasTasks()) LookAfter(engine, 0);
+  MoveList to_move;
+  OpenLines(engine, to_move);
+  Move(engine, to_move);
 }
 
 }  // namespace workpool

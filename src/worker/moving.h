@@ -22,10 +22,5 @@ void GiveBackTokens(TaskRecord& record);
 [[nodiscard]] uint64_t AdmitByRate(Engine& engine);
 // The pool is closed: nobody waits for tokens any more, and what is queued ends.
 void OpenLines(Engine& engine);
-// Workers look at all queues before their next task, and somebody is there who looks.
-void LookAtQueues(Engine& engine);
-// A worker could not be started, and while that was tried others relied on it: if tasks wait and all who live are blocked,
-// the timers are to look after them, if they are started.
-void LookAgainIfStranded(Engine& engine);
 
 }  // namespace workpool

@@ -8,6 +8,7 @@
 #include "task/task_details.h"
 #include "worker/call_out.h"
 #include "worker/engine.h"
+#include "worker/look_after.h"
 #include "worker/moving.h"
 #include "worker/other_thread.h"
 #include "worker/settle.h"

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "worker/engine.h"
-#include "worker/moving.h"
+#include "worker/look_after.h"
 #include "worker/worker.h"
 
 namespace workpool {
