@@ -166,7 +166,8 @@ Status Pool::Submit(const Slot* slots, uint32_t count, Admission admission, cons
   *accepted = 0;
   Tls& tls = CurrentTls();
   if (CurrentLine(tls) == nullptr) return POOL_E_NOMEM;
-  if (engine_.rate.limited()) {
+  // No record is made of a sample: it comes from before the rate was set.
+  if (engine_.rate.limited() && !IsEntry(slots[count - 1])) {
     for (; *accepted < count; ++*accepted) {
       const Status status = SubmitAsRecord(slots[*accepted], admission, policy);
       if (status != POOL_OK) return status;

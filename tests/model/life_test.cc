@@ -447,6 +447,23 @@ MODEL_TEST("tokens: a cancel on the way from the gate of a class into line for a
   CheckEachEnded(jobs, tickets);
 }
 
+// The first plain task of a thread carries time stamps.
+MODEL_TEST("tokens: a task that is submitted while a rate is set runs, and is dropped as itself", .preemptions = 2) {
+  pool_options_t options = Options(1);
+  options.rate_count = 1;
+  options.rate_period_ns = kMs;
+  const pool_t pool = Create(options);
+  MODEL_CHECK(pool_set(pool, "rate_count", "0") == POOL_OK);
+  Job job;
+  Thread other([&] { MODEL_CHECK(pool_set(pool, "rate_count", "1") == POOL_OK); });
+  void* const args[] = {&job};
+  uint32_t accepted = 0;
+  MODEL_CHECK(pool_submit_many(pool, &Job::Run, args, 1, &accepted) == POOL_OK);
+  other.Join();
+  CloseAndDestroy(pool);
+  job.CheckEnded(POOL_DONE);
+}
+
 MODEL_TEST("tokens: a close that cancels against one that comes into line: it ends once", .preemptions = 1) {
   pool_options_t options = Options(1);
   options.rate_count = 1;
