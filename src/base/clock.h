@@ -8,6 +8,10 @@
 namespace workpool {
 
 uint64_t NowNs();
+// Seconds since 1970, which step and leap: only for what follows the time of day.
+int64_t WallSeconds();
+// CPU time of any thread of this process, by its kernel id. False: there is no such thread.
+[[nodiscard]] bool ReadThreadCpuNs(int32_t tid, uint64_t* out);
 // CPU time of the calling thread.
 uint64_t OwnCpuNs();
 

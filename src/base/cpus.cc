@@ -1,7 +1,10 @@
 #include "base/cpus.h"
 
+#include <algorithm>
 #include <sched.h>
 #include <unistd.h>
+
+#include "base/cpu_quota.h"
 
 namespace workpool {
 
@@ -14,6 +17,15 @@ uint32_t ProcessCpus() {
   // More CPUs than a cpu_set_t holds.
   const long online = sysconf(_SC_NPROCESSORS_ONLN);
   return online > 0 ? static_cast<uint32_t>(online) : 1;
+}
+
+CpuAllowance ReadCpuAllowance(const char* root) {
+  const uint32_t affinity = ProcessCpus();
+  const CpuQuota quota = ReadCpuQuota(root);
+  return {.cores = std::max(1.0, std::min(static_cast<double>(affinity), quota.cpus)),
+          .quota = quota.cpus,
+          .affinity = affinity,
+          .throttled = quota.throttled};
 }
 
 }  // namespace workpool

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/no_cancellation.h"
 #include "base/thread_line.h"
 
 namespace workpool {
@@ -48,19 +49,6 @@ sigset_t AsynchronousSignals() {
 }
 
 static_assert(sizeof(cpu_set_t) == sizeof(CpuMask));
-
-// A cancellation that is pending for the calling thread waits for one of its user's cancellation points: inside the
-// library it would skip what others wait for.
-class NoCancellation {
- public:
-  NoCancellation() { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
-  ~NoCancellation() { pthread_setcancelstate(before_, nullptr); }
-  NoCancellation(const NoCancellation&) = delete;
-  NoCancellation& operator=(const NoCancellation&) = delete;
-
- private:
-  int before_ = PTHREAD_CANCEL_ENABLE;
-};
 
 int CreateWithAttributes(const ThreadOptions& options, const cpu_set_t* cpus, StartInfo* info,
                          pthread_t* thread) {
@@ -112,7 +100,7 @@ int StartThread(const ThreadOptions& options, void (*body)(void*), void* arg, Th
 }
 
 void JoinThread(ThreadHandle thread) {
-  const NoCancellation no_cancellation;
+  const WithoutCancellation no_cancellation;
   pthread_join(static_cast<pthread_t>(thread), nullptr);
 }
 void DetachThread(ThreadHandle thread) { pthread_detach(static_cast<pthread_t>(thread)); }
@@ -167,7 +155,7 @@ int32_t ThreadState(int32_t tid) {
 void YieldThread() { sched_yield(); }
 
 void SleepNs(uint64_t ns) {
-  const NoCancellation no_cancellation;
+  const WithoutCancellation no_cancellation;
   timespec time{static_cast<time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)};
   while (nanosleep(&time, &time) != 0 && errno == EINTR) {
   }
