@@ -99,6 +99,22 @@ pool_token_t pool_ctx_token(pool_ctx_t* ctx) {
   return details != nullptr && details->token != nullptr ? details->token->handle : 0;
 }
 
+pool_status_t pool_ctx_block_begin(pool_ctx_t* ctx) {
+  return Guard(__func__, [&]() -> Status {
+    const Status status = CheckContext(ctx);
+    if (status == POOL_OK && ctx->worker != nullptr) ctx->worker->BeginAnnouncedBlock();
+    return status;
+  });
+}
+
+pool_status_t pool_ctx_block_end(pool_ctx_t* ctx) {
+  return Guard(__func__, [&]() -> Status {
+    const Status status = CheckContext(ctx);
+    if (status != POOL_OK || ctx->worker == nullptr || ctx->worker->EndAnnouncedBlock()) return status;
+    return FailConst(POOL_E_INVALID, "the task has not begun to block; call pool_ctx_block_begin first");
+  });
+}
+
 pool_status_t pool_ctx_set_value(pool_ctx_t* ctx, uint64_t value) {
   return Guard(__func__, [&]() -> Status {
     if (ctx == nullptr) return FailConst(POOL_E_INVALID, "ctx is NULL");

@@ -40,6 +40,10 @@ pool_status_t pool_tune(pool_t pool, uint32_t workers) {
   });
 }
 
+pool_status_t pool_health(pool_t pool) {
+  return Guard(__func__, [&] { return WithPool(pool, [&](Pool& p) { return p.Health(); }); });
+}
+
 pool_status_t pool_running(pool_t pool, int64_t longer_than_ns, void* out, uint32_t elem_size, uint32_t cap,
                            uint32_t* n) {
   return Guard(__func__, [&]() -> Status {

@@ -302,8 +302,8 @@ POOL_API uint64_t pool_now_ns(void);
 typedef struct pool_options {
   uint32_t struct_size;
   uint32_t workers_min;      /* workers kept when idle once started; default 0; <= workers_max */
-  uint32_t workers_max;      /* 0 = automatic: the CPUs this process may use, at least 2 (what automatic
-                                means may change; an explicit 1 ... 4096 is kept exactly) */
+  uint32_t workers_max;      /* 0 = automatic: 1024, or what limits on threads leave; how many there are is the
+                                policy's decision (an explicit 1 ... 4096 is kept exactly) */
   uint32_t workers_limit;    /* bound of worker indices, including workers that stand in for waiting
                                 ones; 0 = 4096; >= workers_max. Indices are given out lowest first */
   int64_t keep_alive_ns;     /* idle time after which a worker above the minimum ends; 0 = 1 s;
@@ -360,6 +360,7 @@ typedef struct pool_options {
   void *stuck_user;
   int32_t task_isolation;    /* POOL_ISOLATION_...; default NONE */
   uint32_t dead_letter_limit; /* the last so many dead letters are kept for pool_dead_letters; 0 = none */
+  const char *policy;        /* how the number of workers is found, as in pool_policy_t.name; NULL = "auto" */
 } pool_options_t;
 
 /* Fills *options with defaults; size is sizeof(pool_options_t) as the caller knows it.
@@ -605,6 +606,12 @@ POOL_API pool_status_t pool_cancel(pool_ticket_t ticket);
 /* Gives the ticket back; the task goes on. OK. [any-thread] [fork-child-ok] Since 0.1. */
 POOL_API pool_status_t pool_ticket_release(pool_ticket_t ticket);
 
+/* The running task is about to block, or has come back: meanwhile another worker may be up in its place at once. Without
+ * them the scaler finds that out by itself, within some milliseconds. They nest, and end with the task. INVALID (ctx NULL;
+ * an end without its begin). Since 0.1. */
+POOL_API pool_status_t pool_ctx_block_begin(pool_ctx_t *ctx);
+POOL_API pool_status_t pool_ctx_block_end(pool_ctx_t *ctx);
+
 /* ---- groups ------------------------------------------------------------------------------ */
 
 typedef struct pool_group_options {
@@ -733,6 +740,111 @@ POOL_API pool_status_t pool_hook_remove(pool_t pool, uint64_t id);
  * are refused) Since 0.1. */
 POOL_API pool_status_t pool_tune(pool_t pool, uint32_t workers);
 
+/* What a policy sees of a pool. Counts are of the time since the load before, dt_ns. */
+typedef struct pool_load {
+  uint32_t struct_size;
+  uint32_t workers_live;     /* those being started included */
+  uint32_t workers_idle;     /* asleep, or looking for a task */
+  uint32_t workers_blocked;  /* wait inside a task, and are stood in for beyond the target */
+  uint32_t workers_hung;     /* in one task for long, and off the CPU */
+  uint32_t workers_min;
+  uint32_t workers_max;
+  uint32_t target;           /* as many may be up now */
+  uint64_t now_ns;           /* as of pool_now_ns */
+  int64_t wall_s;            /* seconds since 1970 */
+  uint64_t dt_ns;            /* 0: the time before was not watched */
+  uint64_t queued;
+  uint64_t queue_limit;
+  uint64_t head_age_ns;      /* the oldest waiting task has waited at least so long */
+  uint64_t arrived;
+  uint64_t started;
+  uint64_t ended;
+  uint64_t failed;           /* of these */
+  double wait_mean_s;        /* over about a second */
+  double wait_p99_s;
+  double service_s;          /* a worker's time for one task */
+  double cores;              /* CPUs that the process may use */
+  double runnable;           /* threads of the pool that ran or waited for a CPU */
+  double others;             /* the same of other pools of the process */
+} pool_load_t;
+
+/* A policy of your own. On a thread of the library's, without a lock; other pools share the thread: a call that takes
+ * longer than 10 ms ends the policy, "auto" takes its place, and a line in the log tells. */
+typedef double (*pool_signal_fn)(void *user, const pool_load_t *load);
+/* How many workers there should be. signal: what signal returned, or 0. */
+typedef uint32_t (*pool_decide_fn)(void *user, const pool_load_t *load, double signal);
+/* Whether the number may change from load->target to workers now: 0 no. */
+typedef int32_t (*pool_cooldown_fn)(void *user, const pool_load_t *load, uint32_t workers);
+
+/* pool_policy_t.flags */
+#define POOL_POLICY_SHADOW 1u /* decides beside the policy that holds, and is only listed by pool_decisions */
+#define POOL_POLICY_KEEP 2u   /* own decide: exactly so many workers are kept, idle or not */
+
+typedef struct pool_policy {
+  uint32_t struct_size;
+  uint32_t flags;            /* POOL_POLICY_... */
+  const char *name;          /* a policy of the library with its options, "pid,setpoint=0.6"; NULL: decide, or auto */
+  pool_signal_fn signal;     /* or NULL */
+  pool_decide_fn decide;     /* or NULL: that of name */
+  pool_cooldown_fn cooldown; /* or NULL: that of name */
+  void *user;
+  int64_t tick_ns;           /* how often to look while tasks wait; 0 = as the policy says */
+  int64_t patience_ns;       /* how long a task waits before somebody looks; 0 = as the policy says */
+} pool_policy_t;
+
+/* pool_decision_t.reason */
+#define POOL_REASON_HOLD 0        /* nothing to do */
+#define POOL_REASON_STARVED 1     /* tasks wait, and CPUs are idle */
+#define POOL_REASON_EXPIRED 2     /* workers have ended by idle expiry */
+#define POOL_REASON_TRIMMED 3     /* far more can run than there are CPUs */
+#define POOL_REASON_PACED 4       /* growth waits until the last step has paid */
+#define POOL_REASON_SEARCH_DOWN 5 /* fewer may do more */
+#define POOL_REASON_SEARCH_UP 6
+#define POOL_REASON_RELAXED 7     /* a bound that was found holds no longer */
+#define POOL_REASON_COMPENSATED 8 /* for hung workers */
+#define POOL_REASON_LOAD 9        /* the policy's own figure asks for it */
+#define POOL_REASON_COOLDOWN 10   /* it would, but too soon */
+#define POOL_REASON_MANUAL 11     /* pool_tune */
+#define POOL_REASON_SCHEDULE 12   /* the floor of a schedule or a season */
+#define POOL_REASON_BUDGET 13     /* the pools of a budget share it */
+#define POOL_REASON_BOUNDS 14     /* workers_min or workers_max */
+
+/* pool_decision_t.flags */
+#define POOL_DECISION_SHADOW 1u /* what a policy in the shadow would have done */
+
+/* One decision of the scaler that changed something. */
+typedef struct pool_decision {
+  uint32_t struct_size;
+  int32_t reason;            /* POOL_REASON_... */
+  uint32_t flags;            /* POOL_DECISION_... */
+  uint32_t workers_before;   /* the target before, and since */
+  uint32_t workers;
+  uint32_t workers_live;     /* these as in pool_load_t */
+  uint32_t workers_idle;
+  uint32_t workers_hung;
+  uint64_t number;           /* from 1, in order, without gaps: one that is missing was overwritten */
+  uint64_t at_ns;            /* as of pool_now_ns */
+  uint64_t queued;
+  uint64_t head_age_ns;
+  double runnable;
+  double cores;
+  double goodput;            /* tasks that ended well in a second, since the load before */
+  double signal;             /* of a policy of your own */
+} pool_decision_t;
+
+/* As pool_options_init. [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API pool_status_t pool_policy_init(pool_policy_t *policy, uint32_t size);
+/* Another policy from now on; what it asks for is bounded by workers_min and workers_max, and by pool_tune. When it
+ * returns, no function of the one before is running (but one that makes this call) and none will be called.
+ * OK, INVALID (an unknown name or option; shared pool), TOOBIG, NOMEM, THREAD, CLOSED. [any-thread] [may-block] Since 0.1. */
+POOL_API pool_status_t pool_set_policy(pool_t pool, const pool_policy_t *policy);
+/* The decisions after number `after` (0: all that are kept, the last 256), oldest first, at most cap of them to out,
+ * elem_size (sizeof(pool_decision_t)) bytes apart; *n tells how many. OK, INVALID. [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_decisions(pool_t pool, uint64_t after, void *out, uint32_t elem_size, uint32_t cap,
+                                      uint32_t *n);
+/* The name of a POOL_REASON_, "starved"; never NULL. [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API const char *pool_reason_name(int32_t reason);
+
 /* In every snapshot: started >= ended_run, submitted >= started + ended_unrun, and
  * done + failed + cancelled + expired + shed == ended_run + ended_unrun. */
 typedef struct pool_stats_t {
@@ -768,6 +880,11 @@ typedef struct pool_stats_t {
 
 /* A snapshot; size = sizeof *out. OK, INVALID (NULL, size < 4). [any-thread] Since 0.1. */
 POOL_API pool_status_t pool_stats(pool_t pool, pool_stats_t *out, uint32_t size);
+
+/* Whether the pool does its work: call it from time to time, at least once a second. STALLED: since the call before, and for
+ * a second or more, tasks have waited beside workers that sleep or could be started; the counts are put right and the
+ * workers woken, and the log tells. It must not be: please report it. OK, STALLED. [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_health(pool_t pool);
 
 /* Tasks that run for at least longer_than_ns, the longest first, at most cap of them to out, elem_size
  * (sizeof(pool_running_t)) bytes apart; *n tells how many. The pool needs options.stuck_after_ns.

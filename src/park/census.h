@@ -1,12 +1,12 @@
 // Census: how many workers there are and what they do, in one word, so that a submit decides with one load
 // whether anybody must be woken or started, and a worker with one comparison whether anything has changed.
 //
-//   bits  0..13 searching   awake without a task, or woken or started and not yet at work
-//   bits 14..27 parked      asleep, or about to be, in the idle set
-//   bits 28..41 live        all workers, those being started included
-//   bits 42..55 ceiling     how many may be up at once: the target, and one for each that waits inside a task
-//   bits 56..63 flags
-// Every field holds 0 .. 4096 of 16383, so that no addition carries into its neighbour.
+//   bits  0..12 searching   awake without a task, or woken or started and not yet at work
+//   bits 13..25 parked      asleep, or about to be, in the idle set
+//   bits 26..38 live        all workers, those being started included
+//   bits 39..51 ceiling     how many may be up at once: the target, and one for each that waits inside a task
+//   bits 52..63 flags
+// Every field holds 0 .. 4096 of 8191, so that no addition carries into its neighbour.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,11 @@ namespace workpool {
 class Census {
  public:
   static constexpr uint64_t kSearchingOne = 1;
-  static constexpr uint64_t kParkedOne = uint64_t{1} << 14;
-  static constexpr uint64_t kLiveOne = uint64_t{1} << 28;
-  static constexpr uint64_t kCeilingOne = uint64_t{1} << 42;
-  static constexpr uint64_t kFieldMask = (1 << 14) - 1;
+  static constexpr uint64_t kParkedOne = uint64_t{1} << 13;
+  static constexpr uint64_t kLiveOne = uint64_t{1} << 26;
+  static constexpr uint64_t kCeilingOne = uint64_t{1} << 39;
+  static constexpr uint64_t kFieldMask = (1 << 13) - 1;
+  static constexpr int kFlagsShift = 52;
 
   static constexpr uint64_t kPaused = uint64_t{1} << 56;         // workers take nothing
   static constexpr uint64_t kRefuseOutside = uint64_t{1} << 57;  // closing: outsiders are refused
@@ -31,23 +32,29 @@ class Census {
 
   static constexpr uint64_t kStopWhenIdle = uint64_t{1} << 63;   // the same once nothing runs: only hooks and logs could submit more
 
+  // Somebody watches whether more may be up than the ceiling says, or nobody has to be told when tasks wait.
+  static constexpr uint64_t kWatched = uint64_t{1} << 55;
+
   constexpr explicit Census(uint64_t word) : word_(word) {}
 
   constexpr uint64_t word() const { return word_; }
   constexpr uint32_t searching() const { return Field(0); }
-  constexpr uint32_t parked() const { return Field(14); }
-  constexpr uint32_t live() const { return Field(28); }
-  constexpr uint32_t ceiling() const { return Field(42); }
+  constexpr uint32_t parked() const { return Field(13); }
+  constexpr uint32_t live() const { return Field(26); }
+  constexpr uint32_t ceiling() const { return Field(39); }
   constexpr bool has(uint64_t flags) const { return (word_ & flags) != 0; }
 
   // Up: live and not parked. Those beyond the ceiling park at their next task boundary.
   constexpr uint32_t up() const { return live() - parked(); }
   constexpr bool HasSurplus() const { return up() > ceiling(); }
 
-  // A waiting task needs somebody: no more than searchers look for work, and one could be woken or started.
+  // A waiting task needs somebody: no more than searchers look for work, and one could be woken or started, or else the
+  // scaler is to be told.
   constexpr bool NeedsHelp(uint32_t searchers = 0) const {
-    return searching() <= searchers && up() < ceiling() && !has(kPaused);
+    return searching() <= searchers && (MayAdd() || !has(kWatched)) && !has(kPaused);
   }
+  // One more may be up.
+  constexpr bool MayAdd() const { return up() < ceiling(); }
 
  private:
   constexpr uint32_t Field(int shift) const {

@@ -1,5 +1,7 @@
 #include "park/idle_set.h"
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "base/fence.h"
 
@@ -10,7 +12,7 @@ bool IdleSet::TryReserveStart(bool forced, uint32_t searchers) {
   for (;;) {
     const Census census(word);
     const bool wanted = forced ? census.live() < census.ceiling()
-                               : census.NeedsHelp(searchers) && census.parked() == 0;
+                               : census.NeedsHelp(searchers) && census.MayAdd() && census.parked() == 0;
     if (!wanted) return false;
     if (word_.compare_exchange_weak(word, word + Census::kLiveOne + Census::kSearchingOne, kRelaxed,
                                     kRelaxed)) {
@@ -103,6 +105,23 @@ bool IdleSet::WakeOne(uint32_t searchers) {
   }
   Wake(*worker);
   return true;
+}
+
+bool IdleSet::Recount(uint32_t working) {
+  MutexLock lock(mu_);
+  uint32_t parked = 0;
+  for (const Parker* worker = newest_; worker != nullptr; worker = worker->older) ++parked;
+  uint64_t word = word_.load(kRelaxed);
+  for (;;) {
+    const Census census(word);
+    const uint32_t up = census.live() - std::min(census.live(), parked);
+    const uint32_t searching = up - std::min(up, working);
+    if (census.parked() == parked && census.searching() <= searching) return false;
+    const uint64_t right = word - census.parked() * Census::kParkedOne - census.searching() * Census::kSearchingOne +
+                           parked * Census::kParkedOne + std::min(searching, census.searching()) * Census::kSearchingOne;
+    // release: as in EndSearch.
+    if (word_.compare_exchange_weak(word, right, kRelease, kRelaxed)) return true;
+  }
 }
 
 void IdleSet::WakeAll() {

@@ -44,7 +44,8 @@ class IdleSet {
     bool listed = false;
   };
 
-  explicit IdleSet(uint32_t ceiling) : word_(ceiling * Census::kCeilingOne) {}
+  explicit IdleSet(uint32_t ceiling, uint64_t flags = Census::kWatched)
+      : word_(ceiling * Census::kCeilingOne + flags) {}
   IdleSet(const IdleSet&) = delete;
   IdleSet& operator=(const IdleSet&) = delete;
 
@@ -101,6 +102,10 @@ class IdleSet {
   // Wakes the newest sleeper unless more than searchers search. False: there was neither.
   bool WakeOne(uint32_t searchers = 0);
   void WakeAll();
+
+  // Nothing has moved for long though something should: sets the counts to what there is, given how many workers are at
+  // work. True: they were wrong.
+  [[nodiscard]] bool Recount(uint32_t working);
 
   [[nodiscard]] uint64_t Wakes() const { return wakes_.Read(); }
 

@@ -21,6 +21,8 @@ Service* Service::OfProcess() { return g_service.Ensure(); }
 
 bool Service::EnsureThread() {
   if (running_) return true;
+  if (lapsed_) JoinThread(thread_);  // it is past its last use of the lock
+  lapsed_ = false;
   auto* start = New<Start>(Start{this, generation_ + 1});
   if (start == nullptr) return false;
   const ThreadOptions options{.stack_bytes = kStackDefaultBytes, .own_cpus = false, .cpus = {}};
@@ -78,10 +80,11 @@ void Service::Remove(ServiceClient& client, bool wait) {
     ServiceClient** link = &clients_;
     while (*link != &client) link = &(*link)->next;
     *link = client.next;
-    if (clients_ == nullptr && running_) {
+    if (clients_ == nullptr && (running_ || lapsed_)) {
       last = true;
       own = self != nullptr && self->generation == generation_;
       running_ = false;
+      lapsed_ = false;
       ++generation_;
       thread = thread_;
       disturbed_ = true;
@@ -100,15 +103,34 @@ void Service::Remove(ServiceClient& client, bool wait) {
   }
 }
 
-void Service::CallAt(ServiceClient& client, uint64_t due_ns) {
+bool Service::CallAt(ServiceClient& client, uint64_t due_ns) {
   {
     MutexLock lock(mu_);
-    if (!client.added || due_ns >= client.due_ns) return;
+    if (!client.added || due_ns >= client.due_ns) return true;
+    // User code may have ended the last one, or it has lapsed.
+    if (!EnsureThread() && client.may_lapse) return false;
     client.due_ns = due_ns;
-    (void)EnsureThread();  // user code may have ended the last one
     disturbed_ = true;
   }
   wake_.Notify();
+  return true;
+}
+
+bool Service::MayLapse() const {
+  for (const ServiceClient* client = clients_; client != nullptr; client = client->next) {
+    if (!client->may_lapse || client->due_ns != kNever || client->calls != 0) return false;
+  }
+  return clients_ != nullptr;
+}
+
+bool Service::Lapse(const Self& self) {
+  MutexLock lock(mu_);
+  if (self.generation != generation_) return true;
+  if (disturbed_ || !MayLapse()) return false;
+  running_ = false;
+  lapsed_ = true;
+  ++generation_;
+  return true;
 }
 
 void Service::ThreadMain(void* memory) {
@@ -140,6 +162,7 @@ void Service::Loop(Self& self) {
   for (;;) {
     ServiceClient* due = nullptr;
     uint64_t next_ns = kNever;
+    bool may_lapse = false;
     {
       MutexLock lock(mu_);
       if (self.generation != generation_) return;
@@ -156,16 +179,18 @@ void Service::Loop(Self& self) {
         self.client = due;
       } else {
         due = nullptr;
+        may_lapse = MayLapse();
       }
     }
     if (due != nullptr) {
       Call(self);
     } else {
       // An older thread looks for itself: what disturbs both, the newer one may have taken for its own.
-      (void)wake_.Await(next_ns, [&] {
+      const bool disturbed = wake_.Await(may_lapse ? NowNs() + kLingerNs : next_ns, [&] {
         MutexLock lock(mu_);
         return disturbed_ || self.generation != generation_;
       });
+      if (may_lapse && !disturbed && Lapse(self)) return;
     }
   }
 }

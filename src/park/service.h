@@ -21,6 +21,9 @@ struct ServiceClient {
   // it is called on another one meanwhile.
   uint64_t (*call)(void* owner) = nullptr;
   void* owner = nullptr;
+  // It can do without a call that no thread can be started for. While all are like this and none has a time, there is no
+  // thread.
+  bool may_lapse = false;
 
  private:
   friend class Service;
@@ -42,8 +45,8 @@ class Service {
   // off the thread: wait: it is gone on return.
   void Remove(ServiceClient& client, bool wait);
 
-  // Not later than due_ns.
-  void CallAt(ServiceClient& client, uint64_t due_ns);
+  // Not later than due_ns. False: there is no thread that could, and none can be started now; only where the client may lapse.
+  bool CallAt(ServiceClient& client, uint64_t due_ns);
 
   // The calling thread is about to sleep. If it is that of a service, inside a call, time goes on without it.
   static void StandIn();
@@ -61,8 +64,15 @@ class Service {
     uint32_t generation;
   };
 
+  // How long a thread that nobody needs stays: a burst often follows another one.
+  static constexpr uint64_t kLingerNs = 1'000'000'000;
+
   static void ThreadMain(void* start);
   [[nodiscard]] bool EnsureThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Nobody needs the thread for now.
+  [[nodiscard]] bool MayLapse() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The calling thread ends, because there has been nothing for it to do. False: now there is.
+  [[nodiscard]] bool Lapse(const Self& self);
   void Loop(Self& self);
   void Call(Self& self);
   void HandOver(const Self& self);
@@ -72,6 +82,7 @@ class Service {
   bool running_ ABSL_GUARDED_BY(mu_) = false;
   uint32_t generation_ ABSL_GUARDED_BY(mu_) = 0;  // of the thread; an older one ends
   ThreadHandle thread_ ABSL_GUARDED_BY(mu_) = 0;
+  bool lapsed_ ABSL_GUARDED_BY(mu_) = false;     // thread_ has ended by itself, and is to be joined
   bool disturbed_ ABSL_GUARDED_BY(mu_) = false;  // look again
   Event wake_;
   Event call_over_;

@@ -42,6 +42,10 @@ void SetRate(Engine& engine, const Rate& rate) {
 Status Apply(Engine& engine, const OptionRow& row, const EngineOptions& options) {
   switch (row.offset) {
     case offsetof(pool_options_t, keep_alive_ns): SetKeepAlive(engine, options.keep_alive_ns); return POOL_OK;
+    case offsetof(pool_options_t, workers_min):
+    case offsetof(pool_options_t, workers_max):
+      engine.workers.SetBounds(options.workers_min, options.workers_max);
+      return engine.bounds_changed(engine);
     case offsetof(pool_options_t, aging_ns): return SetAging(engine, options.dispatch.aging_ns);
     case offsetof(pool_options_t, lane_limit): engine.dispatcher.SetLaneLimit(options.dispatch.lane_limit); break;
     case offsetof(pool_options_t, queue_limit_bytes): engine.bytes.SetLimit(options.queue_limit_bytes); break;

@@ -23,10 +23,10 @@ constexpr uint64_t kTimeMax = INT64_MAX;
 
 // In the order of the header.
 constexpr OptionRow kRows[] = {
-    {WORKPOOL_UINT(workers_min), .fallback = "0", .min = 0, .max = kWorkersMax,
+    {WORKPOOL_UINT(workers_min), .fallback = "0", .min = 0, .max = kWorkersMax, .live = true,
      .doc = "Workers that are kept when idle, once started."},
-    {WORKPOOL_UINT(workers_max), .fallback = "0", .min = 0, .max = kWorkersMax,
-     .doc = "The most workers that run tasks at once; 0 is automatic: the CPUs that the process may use, at least 2."},
+    {WORKPOOL_UINT(workers_max), .fallback = "0", .min = 0, .max = kWorkersMax, .live = true,
+     .doc = "The most workers that run tasks at once; 0 is automatic: 1024, or what limits on threads leave."},
     {WORKPOOL_UINT(workers_limit), .fallback = "4096", .min = 1, .max = kWorkersMax,
      .doc = "Bound of worker indices, with the workers that stand in for waiting ones."},
     {WORKPOOL_TIME(keep_alive), .fallback = "1000", .min = 1, .max = kTimeMax, .words = "forever",

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <cinttypes>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 
 #include "base/clock.h"
+#include "base/allowance.h"
 #include "base/cpus.h"
 #include "base/error.h"
 #include "base/limits.h"
@@ -50,17 +52,26 @@ Status CheckCount(const char* field, uint32_t value, uint32_t limit, const char*
   return Fail(POOL_E_INVALID, "options.%s = %u is above the limit %u; %s", field, value, limit, remedy);
 }
 
-// The CPUs, at least 2, within what the other fields ask for.
-uint32_t AutomaticMax(const pool_options_t& in) {
+// What the system leaves, within what the other fields ask for.
+uint32_t AutomaticMax(const pool_options_t& in, uint32_t threads) {
   const uint32_t limit =
       in.workers_limit != 0 ? std::min(in.workers_limit, kWorkersMax) : kWorkersMax;
-  return std::min(std::max({ProcessCpus(), 2u, in.workers_min, in.prestart}), limit);
+  return std::min(std::max({threads, 2u, in.workers_min, in.prestart}), limit);
+}
+
+// How many may be up without the scaler, and take part in a loop.
+void SetStart(const pool_options_t& in, double cores, EngineOptions* out) {
+  const uint32_t computing = static_cast<uint32_t>(std::ceil(cores));
+  out->workers_base = std::min(std::max({computing, in.workers_min, in.prestart}), out->workers_max);
+  out->participants = 1 + (in.workers_max != 0 ? out->workers_max
+                                               : std::min(std::max({computing, 2u, in.workers_min, in.prestart}), out->workers_max));
 }
 
 Status CheckWorkers(const pool_options_t& in, EngineOptions* out) {
   Status status = CheckCount("workers_max", in.workers_max, kWorkersMax, "use 0 for automatic");
   if (status != POOL_OK) return status;
-  out->workers_max = in.workers_max != 0 ? in.workers_max : AutomaticMax(in);
+  const Allowance allowance = CurrentAllowance();
+  out->workers_max = in.workers_max != 0 ? in.workers_max : AutomaticMax(in, allowance.threads);
   status = CheckCount("workers_min", in.workers_min, out->workers_max, "it may not exceed workers_max");
   if (status != POOL_OK) return status;
   out->workers_min = in.workers_min;
@@ -71,6 +82,7 @@ Status CheckWorkers(const pool_options_t& in, EngineOptions* out) {
     return Fail(POOL_E_INVALID, "options.workers_limit = %u is below workers_max = %u; use 0 for 4096",
                 in.workers_limit, out->workers_max);
   }
+  SetStart(in, allowance.cores, out);
   return POOL_OK;
 }
 
@@ -223,7 +235,8 @@ Status CheckOptions(const pool_options_t& in, PoolOptions* out) {
   out->log_user = in.log_user;
   out->log_level = in.log_level;
   out->given = in;
-  out->given.name = nullptr;  // it is the caller's
+  out->given.name = nullptr;  // they are the caller's
+  out->given.policy = nullptr;
   out->given.lanes = engine.dispatch.lanes;
   return POOL_OK;
 }

@@ -252,7 +252,7 @@ Status Pool::ParallelFor(uint64_t begin, uint64_t end, uint64_t grain, uint32_t 
   });
   const uint64_t units = (end - begin - 1) / std::max<uint64_t>(grain, 1);
   const uint64_t helpers = std::min<uint64_t>(
-      {uint64_t{participants_max} - 1, units, uint64_t{census.ceiling()} - (worker != nullptr ? 1 : 0)});
+      {uint64_t{participants_max} - 1, units, std::max(census.ceiling(), engine_.workers.max()) - (worker != nullptr ? 1 : 0)});
   queued = Offer(engine_, *loop, static_cast<uint32_t>(helpers), worker, *line);
   loop->Participate(worker);
   if (loop->forked()) return FailConst(POOL_E_FORKED, "a body forked; this is the child");

@@ -7,7 +7,6 @@
 #include "base/finally.h"
 #include "base/spin.h"
 #include "base/thread.h"
-#include "scaling/busy_share.h"
 
 namespace workpool {
 namespace {
@@ -28,7 +27,6 @@ Pool::Pool(const PoolOptions& options)
       policy_{options.on_full, options.on_rate, options.submit_timeout_ns},
       prestart_(options.prestart),
       live_options_(options.given) {
-  engine_.decider = &DecideByBusyShare;
   engine_.owner = this;
   engine_.ref = [](Engine& engine) { static_cast<Pool*>(engine.owner)->Ref(); };
   engine_.try_ref = [](Engine& engine) {
@@ -40,7 +38,11 @@ Pool::Pool(const PoolOptions& options)
     return false;
   };
   engine_.unref = [](Engine& engine) { static_cast<Pool*>(engine.owner)->Unref(); };
+  engine_.call_scaler = [](Engine& engine) { static_cast<Pool*>(engine.owner)->scaler_.load(kAcquire)->Call(); };
+  engine_.bounds_changed = [](Engine& engine) { return static_cast<Pool*>(engine.owner)->FollowBounds(); };
 }
+
+Pool::~Pool() { Delete(scaler_.load(kRelaxed)); }
 
 Status Pool::Create(const pool_options_t& options, Pool** out) {
   PoolOptions checked;
@@ -53,6 +55,11 @@ Status Pool::Create(const pool_options_t& options, Pool** out) {
                              checked.log_level) != POOL_OK) {
     pool->Unref();
     return POOL_E_NOMEM;
+  }
+  const Status scaled = pool->BeginScaling(options.policy);
+  if (scaled != POOL_OK) {
+    pool->Unref();
+    return scaled;
   }
   *out = pool;
   return POOL_OK;
@@ -84,6 +91,7 @@ void Pool::Unref() {
       continue;
     }
     engine_.timers.Stop(false);
+    StopScaler(false);
     Delete(this);
     return;
   }
@@ -149,6 +157,7 @@ void Pool::JoinWorkers() {
   StoodInFor([this] {
     engine_.workers.JoinAll();
     engine_.timers.Stop(true);
+    StopScaler(true);
   });
 }
 
@@ -245,7 +254,9 @@ Status Pool::Tune(uint32_t workers) {
   if (engine_.idle.Load().has(Census::kRefuseOutside)) {
     return FailConst(POOL_E_CLOSED, "the pool is closing");
   }
+  const uint32_t before = engine_.workers.target();
   const bool all = engine_.workers.Tune(workers);
+  NoteTune(before, workers);
   if (engine_.idle.Load().has(Census::kStop)) return FailConst(POOL_E_CLOSED, "the pool has been closed meanwhile");
   if (all) return POOL_OK;
   return FailConst(POOL_E_THREAD, "not all workers could be started; the target stays");

@@ -12,6 +12,7 @@
 #include "pool/live_options.h"
 #include "pool/options.h"
 #include "pool/task_rules.h"
+#include "scaling/scaler.h"
 #include "task/completion_queue.h"
 #include "task/group.h"
 #include "task/task_record.h"
@@ -92,7 +93,7 @@ class Pool {
   // ---- parallel_for.cc
   [[nodiscard]] Status ParallelFor(uint64_t begin, uint64_t end, uint64_t grain, uint32_t participants_max,
                                    RangeFn body, void* arg, int32_t* body_code);
-  uint32_t participants() const { return engine_.options.workers_max + 1; }
+  uint32_t participants() const { return engine_.options.participants; }
 
   // ---- life (pool.cc)
   [[nodiscard]] Status Close(int32_t mode, int64_t timeout_ns);
@@ -112,15 +113,25 @@ class Pool {
   [[nodiscard]] Status AddHook(HookFn start, HookFn stop, void* user, uint64_t* id);
   [[nodiscard]] Status RemoveHook(uint64_t id);
   [[nodiscard]] Status Tune(uint32_t workers);
+
+  // ---- scaling (scaling.cc)
+  // OK, INVALID, NOMEM, THREAD.
+  [[nodiscard]] Status SetPolicy(const pool_policy_t& own);
+  // The decisions after this number, at most cap; returns how many.
+  [[nodiscard]] uint32_t Decisions(uint64_t after, pool_decision_t* out, uint32_t cap) const;
   [[nodiscard]] Worker* ForeignWorker() const;  // the caller, if it is another pool's worker
   [[nodiscard]] bool IsOwnThread() const;  // the caller is its worker or runs one of its tasks
 
   // ---- snapshot.cc
   void Snapshot(pool_stats_t* out) const;
 
+  // ---- health.cc
+  // OK, or STALLED, and then it has done what can be done. It compares with what the call before has seen.
+  [[nodiscard]] Status Health();
+
  private:
   explicit Pool(const PoolOptions& options);
-  ~Pool() = default;
+  ~Pool();
   friend void Delete<Pool>(Pool*);
   friend Pool* New<Pool, PoolOptions&>(PoolOptions&);
 
@@ -164,11 +175,24 @@ class Pool {
   [[nodiscard]] bool AwaitIdle(uint64_t deadline_ns);
   void Unpause();
   void DiscardInjected();
+  // The pool is scaled from now on: with policy, or auto. OK, NOMEM.
+  [[nodiscard]] Status EnsureScaler(Policy* policy);
+  [[nodiscard]] Status SetPolicy(Policy* policy, bool shadow);
+  [[nodiscard]] Status FollowBounds();
+  // With the policy that the options name. OK, INVALID, NOMEM.
+  [[nodiscard]] Status BeginScaling(const char* policy);
+  void StopScaler(bool wait);
+  void NoteTune(uint32_t before, uint32_t workers);
 
   Engine engine_;
   const AdmissionPolicy policy_;
   const uint32_t prestart_;
   LiveOptions live_options_;
+  Mutex health_mu_;
+  uint64_t health_begun_ ABSL_GUARDED_BY(health_mu_) = 0;  // runs begun, as of health_ns_
+  uint64_t health_ns_ ABSL_GUARDED_BY(health_mu_) = 0;     // since when nothing has moved; 0: all is well
+  Mutex scaler_mu_;  // who makes it
+  Atomic<Scaler*> scaler_{nullptr};  // nullptr: nothing to decide
   Atomic<uint32_t> refs_{1};
 };
 

@@ -2,16 +2,17 @@
 
 #include <algorithm>
 
+#include "scaling/signals.h"
+
 namespace workpool {
 
-Decision DecideByBusyShare(const LoadSample& sample) {
-  const uint32_t live = std::max(sample.workers_live, sample.workers_min);
-  const uint32_t busy = sample.workers_live - std::min(sample.workers_idle, sample.workers_live);
-  const bool mostly_busy = uint64_t{busy} * 5 >= uint64_t{sample.workers_live} * 4;
-  if (sample.queued > 0 && mostly_busy && live < sample.workers_max) {
-    return {live + 1, DecisionReason::kStarved};
-  }
-  return {live, DecisionReason::kHold};
+Decision BusyShare::Decide(const LoadSample& sample) {
+  const uint32_t live = Counted(sample);
+  // 4 of 5 are 0.8, however that is rounded.
+  const bool mostly_busy = Active(sample) >= options_.share * live - 1e-9;
+  if (sample.queued == 0 || !mostly_busy || live >= sample.workers_max) return {live, Reason::kHold};
+  const uint64_t room = sample.workers_max - live;
+  return {live + static_cast<uint32_t>(std::min(sample.queued, room)), Reason::kLoad};
 }
 
 }  // namespace workpool

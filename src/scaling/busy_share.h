@@ -1,11 +1,25 @@
-// The first grow rule: while a task waits and at least four fifths of the workers are at work, one more.
-// A pure function, as every decider (stats/load_sample.h).
+// BusyShare: while tasks wait and nearly all workers are at work, one more for each task that waits. Fewer is left to idle
+// expiry. It sees threads, not CPUs: for work that computes workers_max must say how many are enough.
+// Origin: a common rule of adaptive pools; pond and ants in Go grow so.
+// Threads: one at a time.
 #pragma once
 
-#include "stats/load_sample.h"
+#include "scaling/decider.h"
 
 namespace workpool {
 
-Decision DecideByBusyShare(const LoadSample& sample);
+struct BusyShareOptions {
+  double share = 0.8;  // of the workers must be at work
+};
+
+class BusyShare final : public Decider {
+ public:
+  explicit BusyShare(const BusyShareOptions& options = {}) : options_(options) {}
+
+  [[nodiscard]] Decision Decide(const LoadSample& sample) override;
+
+ private:
+  const BusyShareOptions options_;
+};
 
 }  // namespace workpool

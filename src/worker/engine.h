@@ -16,7 +16,6 @@
 #include "park/idle_set.h"
 #include "park/quiet.h"
 #include "stats/counters.h"
-#include "stats/load_sample.h"
 #include "stats/watermarks.h"
 #include "task/dead_letters.h"
 #include "task/gate.h"
@@ -36,6 +35,8 @@ struct DeadLetterOptions {
 struct EngineOptions {
   uint32_t workers_min;
   uint32_t workers_max;
+  uint32_t workers_base;    // may be up before the scaler is asked
+  uint32_t participants;    // in a parallel loop, with the caller
   uint32_t workers_limit;
   uint64_t keep_alive_ns;  // kNever: workers do not expire
   Dispatcher::Options dispatch;
@@ -117,7 +118,10 @@ struct Engine {
   const EngineOptions options;
   const bool exact_limit;
   const bool own_queues;   // workers keep their own tasks to themselves: no order is promised
-  Decider decider = nullptr;
+  // Tasks wait, and all that may be up are up: the census has just been marked as watched. Null: nobody is to be told.
+  void (*call_scaler)(Engine& engine) = nullptr;
+  // workers_min or workers_max has changed. OK, THREAD, NOMEM.
+  Status (*bounds_changed)(Engine& engine) = nullptr;
   pool_t handle = 0;       // the pool's public number, for callbacks
   uint64_t line_slot = 0;  // what threads name in their lines while they submit
   void* owner = nullptr;   // the pool, which lives while references are held

@@ -174,6 +174,7 @@ bool Worker::TakeFork(Slot* slot) {
 // True: the worker may run a task.
 bool Worker::Attend() {
   LeaveForkedChild(frame_);
+  EndAnnouncedBlocks();
   const Census census = engine_.idle.Load();
   closing_ = census.has(Census::kCancelQueued);
   const bool may_work = !census.has(Census::kPaused) && !census.HasSurplus();
@@ -200,6 +201,24 @@ bool Worker::Attend() {
   return may_work;
 }
 
+void Worker::BeginAnnouncedBlock() {
+  // Before the next task it looks whether this one has ended them all.
+  Disturb();
+  if (announced_++ == 0) engine_.workers.BeginBlocked();
+}
+
+bool Worker::EndAnnouncedBlock() {
+  if (announced_ == 0) return false;
+  if (--announced_ == 0) engine_.workers.EndBlocked();
+  return true;
+}
+
+void Worker::EndAnnouncedBlocks() {
+  if (announced_ == 0) [[likely]] return;
+  announced_ = 0;
+  engine_.workers.EndBlocked();
+}
+
 // The census counts it as searching from now on; deques are looked at only after this.
 void Worker::BeginSearch() {
   searching_ = true;
@@ -218,6 +237,7 @@ void Worker::BeginWork() {
 }
 
 bool Worker::GoIdle() {
+  EndAnnouncedBlocks();
   busy_.store(false, kRelaxed);
   engine_.TellIfIdle();
   quiet_.Leave();
@@ -245,7 +265,7 @@ bool Worker::GoIdle() {
   // Above the target by hand: at once. Above the minimum: after its keep-alive. Else never.
   uint64_t deadline_ns = kNever;
   if (census.live() > engine_.workers.keep().load(kRelaxed)) {
-    if (engine_.workers.tuned()) {
+    if (engine_.workers.exact()) {
       deadline_ns = 0;
     } else if (const uint64_t keep_alive_ns = engine_.keep_alive_ns.load(kRelaxed); keep_alive_ns != kNever) {
       deadline_ns = DeadlineAfter(static_cast<int64_t>(keep_alive_ns));
@@ -255,6 +275,7 @@ bool Worker::GoIdle() {
   engine_.dispatcher.GiveBackMemory();
   const uint64_t sleep_ns = NowNs();
   if (engine_.idle.Sleep(parker, deadline_ns, engine_.workers.keep()) == SleepResult::kExpired) {
+    engine_.workers.Relax();
     return !Expired();
   }
   // A longer search would have spared a short sleep; before a long one it only keeps a CPU from others, perhaps
@@ -308,6 +329,7 @@ void Worker::EndByUnwind() {
       MoveOut(slot, {});
     }
   }
+  EndAnnouncedBlocks();
   if (searching_) engine.idle.EndSearch();
   searching_ = false;
   quiet_.Leave();

@@ -68,6 +68,11 @@ class alignas(kCacheLine) Worker {
   // Runs a task taken from a queue.
   void Execute(Slot slot);
 
+  // The running task says that it blocks, and that it does no more: meanwhile another worker may be up. False: an end
+  // without its begin. What it forgets to end ends with it.
+  void BeginAnnouncedBlock();
+  [[nodiscard]] bool EndAnnouncedBlock();
+
   // Makes the worker look at flags and hooks before it runs its next task.
   void Disturb() { calm_.store(0, kRelaxed); }
 
@@ -101,6 +106,7 @@ class alignas(kCacheLine) Worker {
   [[nodiscard]] bool Search(Slot* out);
   [[nodiscard]] bool StealRound(Slot* out);
   [[nodiscard]] bool GoIdle();
+  void EndAnnouncedBlocks();
   void BeginSearch();
   void BeginWork();
   [[nodiscard]] bool Expired();
@@ -126,6 +132,7 @@ class alignas(kCacheLine) Worker {
   bool searching_ = false;
   int rounds_ = kSearchRounds;  // what a search may last, see GoIdle
   bool closing_ = false;   // what is taken is to be cancelled
+  uint32_t announced_ = 0;  // blocks that the running task has begun and not ended
   QuietOwner quiet_;
   uint32_t until_fair_ = kFairnessPeriod;  // takes of its own newest tasks
   bool fair_to_own_ = false;               // the last fair take was from an injection queue

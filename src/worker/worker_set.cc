@@ -23,8 +23,8 @@ constexpr uint64_t kStartPatienceNs = 100'000'000;
 
 }  // namespace
 
-WorkerSet::WorkerSet(Engine& engine, uint32_t limit, uint32_t target, uint32_t keep)
-    : engine_(engine), limit_(limit), target_(target), keep_(keep), ceiling_(target) {}
+WorkerSet::WorkerSet(Engine& engine, uint32_t limit, uint32_t base, uint32_t min, uint32_t max)
+    : engine_(engine), limit_(limit), base_(base), min_(min), max_(max), target_(base), keep_(min), ceiling_(base) {}
 
 WorkerSet::~WorkerSet() {
   if (slots_ == nullptr) return;
@@ -125,18 +125,11 @@ void WorkerSet::Help(uint32_t searchers) {
   for (;;) {
     const Census census = engine_.idle.Load();
     if (!census.NeedsHelp(searchers)) return;
+    if (!census.MayAdd()) return CallScaler();
     if (census.parked() > 0) {
       if (engine_.idle.WakeOne(searchers)) return;
       continue;
     }
-    const LoadSample sample{.now_ns = NowNs(),
-                            .queued = 1,
-                            .workers_live = census.live(),
-                            .workers_idle = census.searching() + census.parked(),
-                            .workers_blocked = blocked(),
-                            .workers_min = keep_.load(kRelaxed),
-                            .workers_max = census.ceiling()};
-    if (engine_.decider(sample).workers <= census.live()) return;
     if (!MayStartNow()) return LookAgainIfStranded(engine_);
     if (StartOne(false, searchers) == StartResult::kStarted) return;
     // Not wanted: the census has changed. Failed: if a worker has gone to sleep meanwhile, it is the one to wake; if the
@@ -149,6 +142,15 @@ void WorkerSet::Help(uint32_t searchers) {
     }
     if (now.parked() == 0) return;
   }
+}
+
+void WorkerSet::CallScaler() {
+  // Who marks it calls: one of many submitters.
+  if (engine_.idle.TrySetFlags(Census::kWatched, Census::kWatched)) engine_.call_scaler(engine_);
+}
+
+void WorkerSet::HelpMany(uint32_t count) {
+  for (uint32_t i = 0; i < count && engine_.HasTasks(); ++i) Help(count);
 }
 
 void WorkerSet::PassOn() {
@@ -193,9 +195,11 @@ bool WorkerSet::StartUpTo(uint32_t count) {
 bool WorkerSet::Tune(uint32_t count) {
   {
     MutexLock lock(ceiling_mu_);
-    target_.store(count != 0 ? count : engine_.options.workers_max, kRelaxed);
-    keep_.store(count != 0 ? count : engine_.options.workers_min, kRelaxed);
+    // Handed back it stays for as long as it is used, so that nothing has to grow anew; idle workers expire.
+    target_.store(count != 0 ? count : std::max(base(), std::min(target(), max())), kRelaxed);
+    keep_.store(count != 0 ? count : min(), kRelaxed);
     tuned_.store(count != 0, kRelaxed);
+    exact_.store(count != 0, kRelaxed);
     AdjustCeiling();
   }
   DisturbAll();
@@ -205,6 +209,36 @@ bool WorkerSet::Tune(uint32_t count) {
   engine_.quiet.Alert();
   if (engine_.HasTasks()) Help();
   return all;
+}
+
+void WorkerSet::Aim(uint32_t target, uint32_t keep, bool exact) {
+  bool keeps_fewer = false;
+  {
+    MutexLock lock(ceiling_mu_);
+    if (tuned()) return;
+    keeps_fewer = keep < keep_.load(kRelaxed) || (exact && !exact_.load(kRelaxed));
+    target_.store(target, kRelaxed);
+    keep_.store(keep, kRelaxed);
+    exact_.store(exact, kRelaxed);
+    AdjustCeiling();
+  }
+  // Those that sleep without a time to expire count anew.
+  if (keeps_fewer) engine_.idle.WakeAll();
+  // The ceiling may be higher now; as in BeginBlocked.
+  engine_.quiet.Alert();
+}
+
+void WorkerSet::SetBounds(uint32_t min, uint32_t max) {
+  min_.store(min, kRelaxed);
+  max_.store(max, kRelaxed);
+}
+
+void WorkerSet::Relax() {
+  if (target() <= base()) return;
+  MutexLock lock(ceiling_mu_);
+  if (tuned()) return;
+  target_.store(std::min(target(), std::max(base(), engine_.idle.Load().live())), kRelaxed);
+  AdjustCeiling();
 }
 
 void WorkerSet::AdjustCeiling() {

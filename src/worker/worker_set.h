@@ -18,7 +18,8 @@ struct Engine;
 
 class WorkerSet {
  public:
-  WorkerSet(Engine& engine, uint32_t limit, uint32_t target, uint32_t keep);
+  // limit: of worker indices.
+  WorkerSet(Engine& engine, uint32_t limit, uint32_t base, uint32_t min, uint32_t max);
   ~WorkerSet();
   WorkerSet(const WorkerSet&) = delete;
   WorkerSet& operator=(const WorkerSet&) = delete;
@@ -40,8 +41,22 @@ class WorkerSet {
   // After a refused start, and not too soon: tries again what is still wanted.
   void StartAgain();
 
-  // Manual target, or 0: back to minimum and maximum. True: as many live as wanted.
+  // Manual target, or 0: the scaler goes on from the one that holds. True: as many live as wanted.
   [[nodiscard]] bool Tune(uint32_t count);
+  // The scaler's: target workers may be up; of those above keep idle ones expire, or exact: end at once. Nothing while there
+  // is a target by hand.
+  void Aim(uint32_t target, uint32_t keep, bool exact);
+  // So many may be up without being asked for; not more than the maximum.
+  void SetBase(uint32_t base) { base_.store(base, kRelaxed); }
+  uint32_t base() const { return base_.load(kRelaxed); }
+  // Where the scaler may go; it is told to look again afterwards.
+  void SetBounds(uint32_t min, uint32_t max);
+  uint32_t min() const { return min_.load(kRelaxed); }
+  uint32_t max() const { return max_.load(kRelaxed); }
+  // Tasks wait: wakes or starts up to count workers.
+  void HelpMany(uint32_t count);
+  // A worker has expired: what was allowed for a load that is over is not allowed for the next one.
+  void Relax();
 
   // A worker waits inside a task: one more may be up meanwhile, as far as the limit allows.
   void BeginBlocked();
@@ -63,6 +78,8 @@ class WorkerSet {
   const Atomic<uint32_t>& keep() const { return keep_; }
   uint32_t target() const { return target_.load(kRelaxed); }
   bool tuned() const { return tuned_.load(kRelaxed); }
+  // Idle workers above keep end at once.
+  bool exact() const { return exact_.load(kRelaxed); }
   uint32_t blocked() const { return blocked_.load(kRelaxed); }
   // How many workers the pool would like to have now: more than live while threads cannot be started.
   [[nodiscard]] uint32_t Wanted() const;
@@ -75,15 +92,20 @@ class WorkerSet {
   Worker* TakeSlot();
   bool MayStartNow() const;
   void LogRefusal();
+  void CallScaler();
   void AdjustCeiling() ABSL_EXCLUSIVE_LOCKS_REQUIRED(ceiling_mu_);
 
   Engine& engine_;
   const uint32_t limit_;
+  Atomic<uint32_t> base_;
+  Atomic<uint32_t> min_;
+  Atomic<uint32_t> max_;
   Atomic<Worker*>* slots_ = nullptr;  // constant after Allocate
   Atomic<uint32_t> size_{0};          // only rises
   Atomic<uint32_t> target_;
   Atomic<uint32_t> keep_;
   Atomic<bool> tuned_{false};
+  Atomic<bool> exact_{false};
   Atomic<uint32_t> blocked_{0};
   Atomic<uint32_t> threads_{0};
   Atomic<uint32_t> start_failures_in_a_row_{0};

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "base/allowance.h"
 #include "base/clock.h"
 #include "base/cpus.h"
 #include "base/event_fd.h"
@@ -11,6 +12,7 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "base/thread_line.h"
+#include "base/thread_usage.h"
 #include "model/heap.h"
 #include "model/memory_model.h"
 #include "model/scheduler.h"
@@ -50,11 +52,18 @@ void FutexWake(Atomic<uint32_t>& word, int count) {
 // ---- clock.h ---------------------------------------------------------------------------------
 
 uint64_t NowNs() { return g_scheduler.Now(); }
+int64_t WallSeconds() { return 0; }
+bool ReadThreadCpuNs(int32_t, uint64_t*) { return false; }
 uint64_t OwnCpuNs() { return 0; }
 
 // ---- cpus.h ----------------------------------------------------------------------------------
 
 uint32_t ProcessCpus() { return 1; }
+
+// ---- allowance.h -----------------------------------------------------------------------------
+
+// More than any test has workers, so that a pool grows by itself and no scaler is asked.
+Allowance CurrentAllowance() { return {64, 64}; }
 
 // ---- thread.h --------------------------------------------------------------------------------
 
@@ -90,6 +99,18 @@ size_t StackLeft() {
   return static_cast<size_t>(static_cast<const char*>(__builtin_frame_address(0)) -
                              g_scheduler.stack_base());
 }
+
+// ---- thread_usage.h --------------------------------------------------------------------------
+
+// Virtual threads leave no trace in /proc, and none of them uses a CPU.
+int OpenUsage(UsageSource, int32_t) { return -1; }
+bool ReadUsage(UsageSource, int, int32_t, Usage*) { return false; }
+bool ReadUsage(UsageSource, int32_t, Usage* out) {
+  *out = {};
+  return true;
+}
+double RunnableSecondsBetween(UsageSource, const Usage&, const Usage&, uint64_t) { return 0; }
+UsageSource UsageSourceOfProcess() { return UsageSource::kCpuClock; }
 
 // ---- event_fd.h ------------------------------------------------------------------------------
 

@@ -22,19 +22,19 @@ struct Counts {
   }
   static Counts Of(Census census) {
     return {census.searching(), census.parked(), census.live(), census.ceiling(),
-            census.word() >> 56 << 56};
+            census.word() >> Census::kFlagsShift << Census::kFlagsShift};
   }
 };
 
 std::ostream& operator<<(std::ostream& out, const Counts& counts) {
   return out << "searching " << counts.searching << ", parked " << counts.parked << ", live "
              << counts.live << ", ceiling " << counts.ceiling << ", flags " << std::hex
-             << (counts.flags >> 56) << std::dec;
+             << (counts.flags >> Census::kFlagsShift) << std::dec;
 }
 
 constexpr uint64_t kFlags[] = {Census::kPaused,       Census::kRefuseOutside, Census::kRefuseAll,
                                Census::kCancelQueued, Census::kStopRunning,   Census::kStop,
-                               Census::kStartFailed};
+                               Census::kStartFailed,  Census::kStopWhenIdle,  Census::kWatched};
 
 constexpr uint64_t AllFlags() {
   uint64_t all = 0;
@@ -63,7 +63,7 @@ void ForAllCounts(const std::vector<uint32_t>& values, Body body) {
 
 TEST_CASE("H1: the flags of the census are bits of their own, above every count", "[park]") {
   uint64_t seen = Counts{kFieldMax, kFieldMax, kFieldMax, kFieldMax, 0}.Word();
-  CHECK(seen == (uint64_t{1} << 56) - 1);
+  CHECK(seen == (uint64_t{1} << Census::kFlagsShift) - 1);
   for (uint64_t flag : kFlags) {
     CHECK((seen & flag) == 0);
     CHECK((flag & (flag - 1)) == 0);
@@ -136,7 +136,7 @@ void CheckTransitions(IdleSet& idle, const Counts& start) {
   idle.Leave(), --now.live, check("Leave");
 
   const Census census(now.Word());
-  const bool needs_start = census.NeedsHelp() && census.parked() == 0;
+  const bool needs_start = census.NeedsHelp() && census.MayAdd() && census.parked() == 0;
   REQUIRE(idle.TryBeginSearch() == (now.searching == 0));
   if (now.searching == 0) {
     ++now.searching, check("TryBeginSearch");
@@ -186,7 +186,7 @@ TEST_CASE("H1: no transition of the idle set spills into a neighbour, at any cou
   std::vector<IdleSet::Parker> sleepers(4096);
   ForAllCounts({0, 1, 4095, 4096}, [&](const Counts& counts) {
     if (counts.parked > counts.live) return;  // no such pool: who sleeps lives
-    IdleSet idle(counts.ceiling);
+    IdleSet idle(counts.ceiling, 0);
     Preset(idle, sleepers, counts);
     REQUIRE(Counts::Of(idle.Load()) == counts);
     CheckTransitions(idle, counts);
@@ -221,9 +221,13 @@ TEST_CASE("a waiting task needs help if nobody searches, the ceiling has room an
       {0, 4, 4, 4, Census::kStop | Census::kStartFailed, true},
   };
   for (const Row& row : kRows) {
-    const Counts counts{row.searching, row.parked, row.live, row.ceiling, row.flags};
+    const Counts counts{row.searching, row.parked, row.live, row.ceiling, row.flags | Census::kWatched};
     INFO(counts);
     CHECK(Census(counts.Word()).NeedsHelp() == row.needs_help);
+    // Where nobody watches, the scaler is told also if no more may be up.
+    const Counts unwatched{row.searching, row.parked, row.live, row.ceiling, row.flags};
+    CHECK(Census(unwatched.Word()).NeedsHelp() ==
+          (row.needs_help || (row.searching == 0 && (row.flags & Census::kPaused) == 0)));
   }
 }
 

@@ -1,9 +1,10 @@
 #include "pool/options.h"
 
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <string>
 
-#include "base/cpus.h"
+#include "base/allowance.h"
 #include "base/limits.h"
 #include "unit_support.h"
 
@@ -18,7 +19,9 @@ TEST_CASE("options that are all 0 become the documented defaults", "[pool]") {
   PoolOptions out;
   REQUIRE(CheckOptions(in, &out) == POOL_OK);
   CHECK(out.engine.workers_min == 0);
-  CHECK(out.engine.workers_max == std::max(ProcessCpus(), 2u));
+  CHECK(out.engine.workers_max == CurrentAllowance().threads);
+  CHECK(out.engine.workers_base == static_cast<uint32_t>(std::ceil(CurrentAllowance().cores)));
+  CHECK(out.engine.participants == std::max(out.engine.workers_base, 2u) + 1);
   CHECK(out.engine.workers_limit == POOL_WORKERS_MAX);
   CHECK(out.engine.keep_alive_ns == 1'000'000'000);
   CHECK(out.engine.dispatch.queue_limit == 1'048'576);

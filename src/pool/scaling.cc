@@ -1,0 +1,119 @@
+// How a pool is scaled: what its scaler is given, and when there is one.
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "pool/pool.h"
+#include "pool/task_rules.h"
+#include "scaling/own_decider.h"
+
+namespace workpool {
+
+Status Pool::BeginScaling(const char* policy) {
+  // Where as many as may be are up at once, there is nothing to decide, and nobody looks.
+  if (policy == nullptr && engine_.workers.max() <= engine_.workers.base()) return POOL_OK;
+  Policy* parsed = nullptr;
+  const Status status = Policy::Parse(policy != nullptr ? policy : "auto", &parsed);
+  return status == POOL_OK ? EnsureScaler(parsed) : status;
+}
+
+Status Pool::EnsureScaler(Policy* policy) {
+  MutexLock lock(scaler_mu_);
+  if (scaler_.load(kRelaxed) != nullptr) {
+    Delete(policy);  // another thread was faster
+    return POOL_OK;
+  }
+  Scaler* scaler = New<Scaler>(engine_);
+  if (scaler == nullptr) {
+    Delete(policy);
+    return POOL_E_NOMEM;
+  }
+  if (policy->keep_alive_ns() != 0) engine_.keep_alive_ns.store(policy->keep_alive_ns(), kRelaxed);
+  scaler->Begin(policy);
+  // release: who finds the census not watched finds the scaler.
+  scaler_.store(scaler, kRelease);
+  engine_.idle.ClearFlags(Census::kWatched);
+  return POOL_OK;
+}
+
+Status Pool::SetPolicy(const pool_policy_t& own) {
+  constexpr uint32_t kFlags = POOL_POLICY_SHADOW | POOL_POLICY_KEEP;
+  if ((own.flags & ~kFlags) != 0) {
+    return Fail(POOL_E_INVALID, "policy.flags = %u has a bit that is no POOL_POLICY_; use 0", own.flags);
+  }
+  if (own.decide == nullptr && own.signal != nullptr) {
+    return FailConst(POOL_E_INVALID, "policy.signal needs a decide that is given what it returns");
+  }
+  if (own.decide != nullptr && own.name != nullptr) {
+    return FailConst(POOL_E_INVALID, "policy.name and policy.decide are both given; one of them is NULL");
+  }
+  Status status = CheckTime(own.tick_ns, "policy", "tick_ns");
+  if (status == POOL_OK) status = CheckTime(own.patience_ns, "policy", "patience_ns");
+  if (status != POOL_OK) return status;
+  if (engine_.idle.Load().has(Census::kRefuseOutside)) return FailConst(POOL_E_CLOSED, "the pool is closing");
+  Policy* policy = nullptr;
+  if (own.decide == nullptr) {
+    status = Policy::Parse(own.name != nullptr ? own.name : "auto", &policy);
+    if (status != POOL_OK) return status;
+  } else {
+    OwnDecider* decider = New<OwnDecider>(own);
+    policy = decider != nullptr ? New<Policy>(decider) : nullptr;
+    if (policy == nullptr) {
+      Delete(decider);
+      return POOL_E_NOMEM;
+    }
+  }
+  policy->SetTimes(static_cast<uint64_t>(own.tick_ns), static_cast<uint64_t>(own.patience_ns));
+  return SetPolicy(policy, (own.flags & POOL_POLICY_SHADOW) != 0);
+}
+
+Status Pool::SetPolicy(Policy* policy, bool shadow) {
+  if (policy != nullptr && !shadow && policy->keep_alive_ns() != 0) {
+    engine_.keep_alive_ns.store(policy->keep_alive_ns(), kRelaxed);
+    engine_.idle.WakeAll();
+  }
+  if (scaler_.load(kAcquire) == nullptr) {
+    Policy* first = nullptr;
+    const Status parsed = Policy::Parse("auto", &first);
+    const Status status = parsed == POOL_OK ? EnsureScaler(first) : parsed;
+    if (status != POOL_OK) {
+      Delete(policy);
+      return status;
+    }
+  }
+  Status status = POOL_OK;
+  StoodInFor([&] { status = scaler_.load(kAcquire)->SetPolicy(policy, shadow); });
+  return status;
+}
+
+Status Pool::FollowBounds() {
+  WorkerSet& workers = engine_.workers;
+  if (scaler_.load(kAcquire) == nullptr && workers.max() > workers.base()) {
+    const Status status = BeginScaling("auto");
+    if (status != POOL_OK) return status;
+  }
+  if (Scaler* scaler = scaler_.load(kAcquire)) return scaler->LookAgain();
+  workers.Aim(std::max(workers.min(), std::min(workers.base(), workers.max())), workers.min(), false);
+  return POOL_OK;
+}
+
+void Pool::StopScaler(bool wait) {
+  if (Scaler* scaler = scaler_.load(kAcquire)) scaler->Stop(wait);
+}
+
+void Pool::NoteTune(uint32_t before, uint32_t workers) {
+  Scaler* scaler = scaler_.load(kAcquire);
+  if (scaler == nullptr) return;
+  if (workers == 0) {
+    (void)scaler->LookAgain();
+  } else {
+    scaler->NoteManual(before, workers);
+  }
+}
+
+uint32_t Pool::Decisions(uint64_t after, pool_decision_t* out, uint32_t cap) const {
+  const Scaler* scaler = scaler_.load(kAcquire);
+  return scaler != nullptr ? scaler->decisions().CopyTo(after, out, cap) : 0;
+}
+
+}  // namespace workpool

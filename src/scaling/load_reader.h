@@ -1,0 +1,55 @@
+// LoadReader: reads the counters of one pool, and how busy its threads are, for the scaler. A look costs some ten
+// nanoseconds a worker, and half a microsecond for each of at most kSampled threads that have worked since the last one;
+// where there are more, they are sampled in turn.
+// Threads: one at a time.
+#pragma once
+
+#include <cstdint>
+
+#include "base/usage_sampler.h"
+#include "scaling/cpu_ledger.h"
+#include "scaling/load_meter.h"
+#include "worker/engine.h"
+
+namespace workpool {
+
+class LoadReader {
+ public:
+  explicit LoadReader(Engine& engine);
+  ~LoadReader();
+  LoadReader(const LoadReader&) = delete;
+  LoadReader& operator=(const LoadReader&) = delete;
+
+  // fresh: nobody has looked for a while. service_s: as measured so far.
+  [[nodiscard]] LoadReading Read(bool fresh, double service_s);
+
+ private:
+  static constexpr uint32_t kSampled = UsageFds::kMax;
+  // A task that runs for longer, and for longer than so many usual ones, hangs if its thread uses no CPU.
+  static constexpr double kHungAfterS = 0.25;
+  static constexpr double kHungAfterRuns = 10;
+  static constexpr double kHungShare = 0.05;
+
+  // What was seen of one worker.
+  struct Seen {
+    uint64_t runs = 0;       // tasks and forks begun, as counted then
+    uint64_t since_ns = 0;   // when this count was seen first
+    int32_t tid = 0;
+    UsageMark mark;
+    double share = 0;        // of the time that its thread ran or waited for a CPU, once it was looked at twice
+  };
+
+  // Room for count workers. False: no memory.
+  [[nodiscard]] bool Grow(uint32_t count);
+  void ReadWorkers(bool fresh, double hung_after_s, LoadReading* reading);
+
+  Engine& engine_;
+  UsageSampler* sampler_ = nullptr;  // made by the first look: its self-test takes a while
+  CpuLedger::Line line_;
+  Seen* seen_ = nullptr;
+  uint32_t room_ = 0;
+  uint32_t turn_ = 0;        // where the sampling goes on
+  uint64_t last_ns_ = 0;
+};
+
+}  // namespace workpool

@@ -1,0 +1,218 @@
+#include "scaling/scaler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/finally.h"
+#include "base/thread.h"
+#include "base/thread_usage.h"
+
+namespace workpool {
+namespace {
+
+// How long this thread has waited for a CPU; 0: not known.
+uint64_t OwnDelayNs() {
+  Usage usage;
+  return ReadUsage(UsageSourceOfProcess(), CurrentTid(), &usage) ? usage.delay_ns : 0;
+}
+
+}  // namespace
+
+Scaler::Scaler(Engine& engine) : engine_(engine), reader_(engine) {}
+
+Status Scaler::Join() {
+  MutexLock lock(mu_);
+  if (joined_) return POOL_OK;
+  service_ = Service::OfProcess();
+  if (service_ == nullptr) return POOL_E_NOMEM;
+  client_.call = &Turn;
+  client_.owner = this;
+  client_.may_lapse = true;
+  const Status status = service_->Add(client_);
+  joined_ = status == POOL_OK;
+  return status;
+}
+
+void Scaler::Call() {
+  if (Join() == POOL_OK && service_->CallAt(client_, NowNs())) return;
+  // Threads are refused just now: the next submit that finds nobody tries again.
+  engine_.idle.ClearFlags(Census::kWatched);
+}
+
+Status Scaler::LookAgain() {
+  const Status status = Join();
+  if (status != POOL_OK || service_->CallAt(client_, NowNs())) return status;
+  return FailConst(POOL_E_THREAD, "the service thread could not be started");
+}
+
+Status Scaler::SetPolicy(Policy* policy, bool shadow) {
+  (shadow ? shadow_ : seat_).Replace(policy);
+  if (!shadow) adopt_.store(true, kRelaxed);
+  return LookAgain();
+}
+
+void Scaler::Stop(bool wait) {
+  {
+    MutexLock lock(mu_);
+    if (!joined_) return;
+  }
+  service_->Remove(client_, wait);
+}
+
+uint64_t Scaler::Turn(void* memory) {
+  auto& scaler = *static_cast<Scaler*>(memory);
+  Engine& engine = scaler.engine_;
+  // User code that runs here may give the pool up.
+  if (!engine.try_ref(engine)) return kNever;
+  const Finally unref([&] { engine.unref(engine); });
+  {
+    MutexLock lock(scaler.mu_);
+    if (scaler.turning_) return kNever;  // who turns says when to come again
+    scaler.turning_ = true;
+  }
+  const Finally over([&] {
+    MutexLock lock(scaler.mu_);
+    scaler.turning_ = false;
+  });
+  return scaler.Look();
+}
+
+uint64_t Scaler::Look() {
+  // Who has nothing left to run needs nobody; nor does a pool whose number is set by hand, until it is handed back.
+  const Census census = engine_.idle.Load();
+  if (census.has(Census::kStop)) return kNever;
+  if (engine_.workers.tuned()) {
+    adopt_.store(true, kRelaxed);
+    asleep_ = true;
+    (void)engine_.idle.TrySetFlags(Census::kWatched, Census::kWatched);  // nobody is to call
+    return kNever;
+  }
+  if (census.has(Census::kPaused)) return Sleep(kNever);
+  const uint64_t now_ns = NowNs();
+  if (!asleep_ && now_ns - look_ns_ < kTickMinNs) return look_ns_ + kTickMinNs;
+  (void)engine_.idle.TrySetFlags(Census::kWatched, Census::kWatched);
+  Policy* policy = seat_.Take();
+  if (policy == nullptr) return kNever;
+  const Finally left([this] { seat_.GiveBack(); });
+  return LookWith(*policy);
+}
+
+uint64_t Scaler::LookWith(Policy& policy) {
+  const uint64_t begin_ns = NowNs();
+  const uint64_t tick_ns = std::max(std::min(policy.tick_ns(), kNever / kGapTicks / 2), kCostShare * cost_ns_);
+  const bool fresh = std::exchange(asleep_, false) || begin_ns - look_ns_ > kGapTicks * tick_ns;
+  const LoadSample sample = meter_.Measure(reader_.Read(fresh, service_s_), fresh);
+  service_s_ = sample.service_s;
+  look_ns_ = begin_ns;
+  engine_.workers.SetBase(std::clamp(static_cast<uint32_t>(std::ceil(sample.cores)), std::max(sample.workers_min, 1u),
+                                     std::max(sample.workers_max, 1u)));
+  if (adopt_.exchange(false, kRelaxed)) policy.Adopt(sample);
+  const Decision decision = Ask(seat_, policy, sample);
+  Apply(sample, decision, policy.keeps());
+  LookAside(sample);
+  cost_ns_ = NowNs() - begin_ns;
+  quiet_ticks_ = sample.queued > 0 ? 0 : quiet_ticks_ + 1;
+  if (policy.tick_ns() == kNever) return decision.again_ns;  // what waits changes nothing: nobody is to call
+  if (quiet_ticks_ > kQuietTicks) return Sleep(decision.again_ns);
+  const uint64_t pause_ns = fresh ? std::min(policy.patience_ns(), tick_ns) : tick_ns;
+  return std::min(TimeAfter(begin_ns, pause_ns), decision.again_ns);
+}
+
+Decision Scaler::Ask(PolicySeat& seat, Policy& policy, const LoadSample& sample) {
+  if (!policy.own()) return policy.Decide(sample);
+  // What it took, but for the time in which this thread had to wait for a CPU.
+  const auto spent_ns = [began_ns = NowNs(), before = OwnDelayNs()] {
+    const uint64_t took_ns = NowNs() - began_ns;
+    return took_ns - std::min(took_ns, OwnDelayNs() - before);
+  };
+  const Decision decision = policy.Decide(sample);
+  if (spent_ns() <= kOwnMaxNs) return decision;
+  const bool shadow = &seat == &shadow_;
+  Policy* standard = nullptr;
+  if (!shadow && Policy::Parse("auto", &standard) != POOL_OK) return {sample.target, Reason::kHold};
+  seat.Replace(standard);
+  if (!shadow) adopt_.store(true, kRelaxed);
+  engine_.log.Write(POOL_LOG_WARN, "the pool's own policy took longer than %u ms; %s",
+                    static_cast<uint32_t>(kOwnMaxNs / 1'000'000), shadow ? "it is gone" : "auto takes its place");
+  return {sample.target, Reason::kHold};
+}
+
+uint64_t Scaler::Sleep(uint64_t again_ns) {
+  asleep_ = again_ns == kNever;
+  quiet_ticks_ = 0;
+  engine_.idle.ClearFlags(Census::kWatched);
+  // Not watched, before the look at the queues; partner: the fence after a task is queued. Either we see the task, or its
+  // submitter calls.
+  engine_.quiet.Alert();
+  const Census census = engine_.idle.Load();
+  if (census.MayAdd() || !census.NeedsHelp() || !engine_.HasTasks()) return again_ns;
+  asleep_ = false;
+  (void)engine_.idle.TrySetFlags(Census::kWatched, Census::kWatched);
+  return std::min(again_ns, NowNs() + kTickMinNs);
+}
+
+void Scaler::LookAside(LoadSample sample) {
+  Policy* policy = shadow_.Take();
+  const Finally left([this] { shadow_.GiveBack(); });
+  if (policy == nullptr) {
+    shadow_target_ = sample.target;
+    return;
+  }
+  sample.target = shadow_target_;
+  const Decision decision = Ask(shadow_, *policy, sample);
+  if (decision.workers == sample.target) return;
+  shadow_target_ = decision.workers;
+  Note(sample, decision, sample.target, POOL_DECISION_SHADOW);
+}
+
+void Scaler::Apply(const LoadSample& sample, const Decision& decision, bool keeps) {
+  WorkerSet& workers = engine_.workers;
+  const uint32_t before = workers.target();
+  const uint32_t keep = keeps ? decision.workers : sample.workers_min;
+  if (decision.workers != before || workers.keep().load(kRelaxed) != keep || workers.exact() != keeps) {
+    workers.Aim(decision.workers, keep, keeps);
+  }
+  if (decision.workers != before) Note(sample, decision, before, 0);
+  if (keeps) {
+    while (engine_.idle.Load().live() < decision.workers && workers.StartOne(true) == WorkerSet::StartResult::kStarted) {
+    }
+  }
+  if (sample.queued > 0 && decision.workers > before) workers.HelpMany(decision.workers - before);
+}
+
+void Scaler::Note(const LoadSample& sample, const Decision& decision, uint32_t before, uint32_t flags) {
+  pool_decision_t note{};
+  note.reason = static_cast<int32_t>(decision.reason);
+  note.flags = flags;
+  note.workers_before = before;
+  note.workers = decision.workers;
+  note.workers_live = sample.live;
+  note.workers_idle = sample.idle;
+  note.workers_hung = sample.hung;
+  note.at_ns = sample.now_ns;
+  note.queued = sample.queued;
+  note.head_age_ns = sample.head_age_ns;
+  note.runnable = sample.runnable;
+  note.cores = sample.cores;
+  note.goodput = sample.dt_ns > 0 ? static_cast<double>(sample.ended - std::min(sample.failed, sample.ended)) / sample.dt_s() : 0;
+  decisions_.Add(note);
+  engine_.log.Write(POOL_LOG_DEBUG, "%s%u to %u workers, %s: %llu wait, the first for %.1f ms; %.1f of %.1f CPUs",
+                    (flags & POOL_DECISION_SHADOW) != 0 ? "would go from " : "", before, decision.workers,
+                    ReasonName(decision.reason), static_cast<unsigned long long>(sample.queued),
+                    sample.head_age_s() * 1e3, sample.runnable, sample.cores);
+}
+
+void Scaler::NoteManual(uint32_t before, uint32_t workers) {
+  if (workers == before) return;
+  LoadSample sample;
+  sample.now_ns = NowNs();
+  const Census census = engine_.idle.Load();
+  sample.live = census.live();
+  sample.idle = std::min(census.parked() + census.searching(), census.live());
+  Note(sample, {workers, Reason::kManual}, before, 0);
+}
+
+}  // namespace workpool

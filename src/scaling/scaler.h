@@ -1,0 +1,91 @@
+// Scaler: looks at one pool from time to time and moves the number of workers that may be up. It runs on the process's
+// service thread, which all pools share: asleep while nothing waits, called by the first who queues a task that nobody
+// can take (Census::kWatched says that somebody has), then looking once a tick until nothing has waited for some ticks.
+// Threads:   all, any thread, unless said otherwise.
+// Ownership: owns its policies.
+// Proof:     README.md.
+#pragma once
+
+#include <cstdint>
+
+#include "base/api.h"
+#include "base/mutex.h"
+#include "park/service.h"
+#include "scaling/decision_ring.h"
+#include "scaling/load_meter.h"
+#include "scaling/load_reader.h"
+#include "scaling/policy.h"
+#include "scaling/policy_seat.h"
+#include "worker/engine.h"
+
+namespace workpool {
+
+class Scaler {
+ public:
+  explicit Scaler(Engine& engine);
+  Scaler(const Scaler&) = delete;
+  Scaler& operator=(const Scaler&) = delete;
+
+  // Before the pool's first task.
+  void Begin(Policy* policy) { seat_.Replace(policy); }
+  // Takes the policy, and looks as it wants. No function of the one before runs on return. OK, THREAD, NOMEM.
+  [[nodiscard]] Status SetPolicy(Policy* policy, bool shadow);
+
+  // Tasks wait, and all that may be up are up; the census is marked as watched.
+  void Call();
+  // Something has changed that a policy looks at: bounds, a target handed back. OK, THREAD, NOMEM.
+  Status LookAgain();
+  // A target was set by hand.
+  void NoteManual(uint32_t before, uint32_t workers);
+
+  const DecisionRing& decisions() const { return decisions_; }
+
+  // The pool has ended. wait: no thread of it is left on return.
+  void Stop(bool wait);
+
+ private:
+  // Looks in a row that find nothing waiting, before it sleeps.
+  static constexpr uint32_t kQuietTicks = 4;
+  // The time between two looks is at least so many times what the last one took.
+  static constexpr uint64_t kCostShare = 100;
+  // A gap of so many ticks was not watched.
+  static constexpr uint64_t kGapTicks = 10;
+  // Two looks within this say nothing.
+  static constexpr uint64_t kTickMinNs = 1'000'000;
+  // A policy of the user's that takes longer is replaced.
+  static constexpr uint64_t kOwnMaxNs = 10'000'000;
+
+  static uint64_t Turn(void* scaler);
+  [[nodiscard]] Status Join();
+  // These return when to look again.
+  [[nodiscard]] uint64_t Look();
+  [[nodiscard]] uint64_t LookWith(Policy& policy);
+  [[nodiscard]] uint64_t Sleep(uint64_t again_ns);
+  [[nodiscard]] Decision Ask(PolicySeat& seat, Policy& policy, const LoadSample& sample);
+  // What the one in the shadow would do.
+  void LookAside(LoadSample sample);
+  void Apply(const LoadSample& sample, const Decision& decision, bool keeps);
+  void Note(const LoadSample& sample, const Decision& decision, uint32_t before, uint32_t flags);
+
+  Engine& engine_;
+  ServiceClient client_;
+  Service* service_ = nullptr;  // constant once joined
+  DecisionRing decisions_;
+  PolicySeat seat_;
+  PolicySeat shadow_;
+  Atomic<bool> adopt_{false};   // the target was somebody else's
+  Mutex mu_;
+  bool joined_ ABSL_GUARDED_BY(mu_) = false;
+  bool turning_ ABSL_GUARDED_BY(mu_) = false;  // a thread is inside Turn; user code there may wait, and another one come
+  // ---- whoever turns
+  LoadMeter meter_;
+  LoadReader reader_;
+  double service_s_ = 0;         // of the last sample
+  uint64_t look_ns_ = 0;         // the last look
+  uint64_t cost_ns_ = 0;         // what it took
+  bool asleep_ = true;
+  uint32_t quiet_ticks_ = 0;
+  uint32_t shadow_target_ = 0;
+};
+
+}  // namespace workpool
