@@ -16,6 +16,7 @@ class Goodput {
 
   void Note(const LoadSample& sample, double settle_max_s) {
     age_s_ += sample.dt_s();
+    raw_ += static_cast<double>(sample.ended - sample.failed);
     if (!settled_) {
       settled_ = age_s_ >= std::min(settle_max_s, std::max(sample.oldest_run_s, sample.service_s));
       return;
@@ -32,6 +33,8 @@ class Goodput {
   [[nodiscard]] double span_s() const { return span_s_; }
   [[nodiscard]] double ended() const { return ended_; }
   [[nodiscard]] double rate() const { return span_s_ > 0 ? good_ / span_s_ : 0; }
+  // With what was begun before the change.
+  [[nodiscard]] double raw_rate() const { return age_s_ > 0 ? raw_ / age_s_ : 0; }
   [[nodiscard]] double error_share() const { return ended_ > 0 ? 1 - good_ / ended_ : 0; }
   // Tasks waited most of the time: the rate is what the workers can do, not what there was to do.
   [[nodiscard]] bool starved() const { return starved_s_ >= 0.8 * span_s_; }
@@ -39,6 +42,7 @@ class Goodput {
  private:
   double age_s_ = 0;
   bool settled_ = false;
+  double raw_ = 0;
   double span_s_ = 0;
   double good_ = 0;
   double ended_ = 0;

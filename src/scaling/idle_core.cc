@@ -25,8 +25,11 @@ void IdleCore::Adopt(const LoadSample& sample) {
 Decision IdleCore::Decide(const LoadSample& sample) {
   const uint32_t base = Base(sample);
   if (sample.dt_ns == 0) return {std::max(sample.target, base), Reason::kHold};
-  if (sample.runnable > options_.trim_at * sample.cores && sample.target > base) {
-    const double share = options_.trim_to * sample.cores / sample.runnable;
+  // Those that have just been let up all compute at first: what lasts counts.
+  const double kept = std::exp(-sample.dt_s() / options_.trim_memory_s);
+  runnable_ = runnable_ * kept + sample.runnable * (1 - kept);
+  if (std::min(runnable_, sample.runnable) > options_.trim_at * sample.cores && sample.target > base) {
+    const double share = options_.trim_to * sample.cores / runnable_;
     const uint32_t fewer = std::max(base, Whole(std::min(sample.target, sample.busy()) * share));
     if (fewer < sample.target) return {fewer, Reason::kTrimmed};
   }
@@ -60,7 +63,7 @@ Decision IdleCore::Grow(const LoadSample& sample) {
   const double share = std::max(options_.cpu_share_min, sample.runnable / std::max<uint32_t>(busy, 1));
   const double service_s = sample.service_s > 0 ? sample.service_s : options_.drain_s;
   const double demand = static_cast<double>(sample.queued) * service_s / options_.drain_s;
-  const double add = std::min({idle / share, demand, static_cast<double>(std::max(busy, 1u)),
+  const double add = std::min({idle / share, demand, (options_.growth - 1) * std::max(busy, 1u),
                                static_cast<double>(sample.queued)});
   return {sample.target + std::max(1u, Whole(add)), sample.hung >= busy ? Reason::kCompensated : Reason::kStarved};
 }

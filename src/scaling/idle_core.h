@@ -17,9 +17,11 @@ struct IdleCoreOptions {
   double reserve_share = 0.05;   // of the CPUs must be idle, and
   double reserve_cores = 0.5;    // at least so many
   double cpu_share_min = 0.02;   // of a busy worker
+  double growth = 3;             // of one step at most, as a factor
   double drain_s = 0.03;         // what waits is to be at work within so long
   double trim_at = 3;            // runnable threads for each CPU, above which workers park
   double trim_to = 1.5;
+  double trim_memory_s = 0.1;    // of the mean that counts for this
   LimitSearchOptions search;
 };
 
@@ -35,6 +37,7 @@ class IdleCore final : public Decider {
 
   const IdleCoreOptions options_;
   LimitSearch search_;
+  double runnable_ = 0;  // smoothed
 };
 
 }  // namespace workpool

@@ -6,6 +6,8 @@
 namespace workpool {
 namespace {
 
+constexpr double kForgetMemories = 3;
+
 uint32_t Whole(double workers) { return static_cast<uint32_t>(std::lround(workers)); }
 
 }  // namespace
@@ -32,8 +34,14 @@ Decision LimitSearch::Allow(const LoadSample& sample, uint32_t wanted, uint32_t 
   NoteErrors(sample);
   window_.Note(sample, options_.window_max_s);
   if (state_ == State::kOpen && !ErrorsAreHigh() && sample.dt_ns > 0) {
-    const double kept = healthy_ == 0 ? 0 : std::exp(-sample.dt_s() / options_.healthy_memory_s);
+    // After a long time in which nobody had to look it begins anew.
+    const double since_s = static_cast<double>(sample.now_ns - healthy_ns_) * 1e-9;
+    const bool anew = healthy_ == 0 || since_s > kForgetMemories * options_.healthy_memory_s;
+    const double kept = anew ? 0 : std::exp(-sample.dt_s() / options_.healthy_memory_s);
+    healthy_ns_ = sample.now_ns;
     healthy_ = healthy_ * kept + target_ * (1 - kept);
+    usual_work_ = usual_work_ * kept + working * (1 - kept);
+    usual_rate_ = usual_rate_ * kept + static_cast<double>(sample.ended - sample.failed) / sample.dt_s() * (1 - kept);
   }
   if (state_ == State::kOpen && ErrorsAreHigh() && target_ > base) {
     // What was measured up here was begun with fewer: any goodput further down is better than none.
@@ -41,9 +49,10 @@ Decision LimitSearch::Allow(const LoadSample& sample, uint32_t wanted, uint32_t 
     bad_ = best_.workers;
     doubt_ = false;
     backoff_s_ = options_.backoff_first_s;
-    // Back to what was enough before, if that is less.
+    // To what was at work in the mean while all was well: at the bound of that time, workers that hang in slow calls would
+    // keep what they call overloaded.
     const double cut = std::min<double>(target_, working) * options_.cut_on_errors;
-    MoveTo(std::max<double>(base, healthy_ < options_.cut * target_ ? std::max(healthy_, cut / 2) : cut), State::kDown);
+    MoveTo(std::max<double>(base, std::clamp(usual_work_, cut / 2, cut)), State::kDown);
     return {Whole(limit_), Reason::kSearchDown};
   }
   return state_ == State::kOpen ? Open(sample, wanted, base, free_level) : Search(sample, wanted, base, starved);
@@ -69,6 +78,16 @@ Decision LimitSearch::Open(const LoadSample& sample, uint32_t wanted, uint32_t b
   if (wanted <= target_) return {target_, Reason::kHold};
   // Where nobody starved the rate is what was asked for, and the workers could have done more: then a step has paid even
   // less than it seems.
+  // Further than the level that was enough lately it goes a step at a time, and not while less is done than before.
+  const uint32_t known_level = Whole(options_.known * healthy_);
+  if (sample.service_s > 0 && healthy_ > options_.known_from * base && wanted > known_level) {
+    if (target_ >= known_level) {
+      if (window_.age_s() < sample.service_s || window_.raw_rate() < options_.slack * usual_rate_) return {target_, Reason::kPaced};
+      wanted = std::min(wanted, 2 * target_);
+    } else {
+      wanted = known_level;
+    }
+  }
   const bool known = Measured() && window_.rate() > 0;
   if (wanted <= free_level || target_ < free_level) {
     if (known && before_.workers == 0) before_ = {static_cast<double>(target_), window_.rate(), window_.starved()};

@@ -18,6 +18,9 @@ struct LimitSearchOptions {
   double persist_s = 0.1;         // a level is measured for at least so long,
   double ended_min = 60;          // and until so many runs have ended,
   double window_max_s = 1;        // but not longer than this; so long it also waits for tasks begun before
+  double known = 2;               // times the level that was enough lately: beyond it growth waits for what it does
+  double known_from = 1.25;       // times the base: a level below it says nothing of what tasks wait for
+  double slack = 0.7;             // of the goodput before, that must still be there then
   double healthy_memory_s = 2;    // over which the level that was enough is remembered
   double cut = 0.7;
   double cut_on_errors = 0.5;
@@ -81,6 +84,9 @@ class LimitSearch {
   double bad_ = 0;       // a level above best_ that was worse; 0: none is known
   double limit_ = 0;
   double proven_ = 0;
+  uint64_t healthy_ns_ = 0;  // when these were noted
+  double usual_work_ = 0;    // workers at work, smoothed like
+  double usual_rate_ = 0;  // goodput, smoothed like
   double healthy_ = 0;   // the target, smoothed, while nothing failed
   double rest_until_s_ = 0;
   double backoff_s_ = 0;
