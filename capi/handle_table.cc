@@ -22,7 +22,8 @@ Handles::Handles()
       tickets(HandleKind::kTicket, [](void* object) { static_cast<TaskRecord*>(object)->Unref(); }),
       groups(HandleKind::kGroup, [](void* object) { static_cast<Group*>(object)->Unref(); }),
       tokens(HandleKind::kToken, [](void* object) { static_cast<Token*>(object)->Unref(); }),
-      completions(HandleKind::kCompletions, [](void* object) { static_cast<CompletionQueue*>(object)->Unref(); }) {}
+      completions(HandleKind::kCompletions, [](void* object) { static_cast<CompletionQueue*>(object)->Unref(); }),
+      budgets(HandleKind::kBudget, [](void* object) { static_cast<Budget*>(object)->Unref(); }) {}
 
 void Handles::Succeed(const Handles* parent) {
   pools.Succeed(parent->pools);
@@ -30,6 +31,7 @@ void Handles::Succeed(const Handles* parent) {
   groups.Succeed(parent->groups);
   tokens.Succeed(parent->tokens);
   completions.Succeed(parent->completions);
+  budgets.Succeed(parent->budgets);
 }
 
 void HandleTable::Succeed(const HandleTable& parent) {

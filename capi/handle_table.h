@@ -21,7 +21,7 @@
 
 namespace workpool {
 
-enum class HandleKind : uint64_t { kPool = 1, kTicket = 2, kGroup = 3, kToken = 4, kCompletions = 5 };
+enum class HandleKind : uint64_t { kPool = 1, kTicket = 2, kGroup = 3, kToken = 4, kCompletions = 5, kBudget = 6 };
 
 class HandleTable {
  public:
@@ -143,6 +143,7 @@ struct Handles {
   HandleTable groups;
   HandleTable tokens;
   HandleTable completions;
+  HandleTable budgets;
 };
 
 // nullptr: out of memory, or for CurrentHandles: none made yet.

@@ -26,8 +26,10 @@ Status Create(const pool_options_t* options_or_null, pool_t* out) {
   Handles* handles = EnsureHandles();
   if (handles == nullptr || CurrentLine(CurrentTls()) == nullptr) return POOL_E_NOMEM;
   ReadStrictMode();
+  const OptionalHeld<Budget> budget(handles->budgets, options.budget);
+  if (budget.status() != POOL_OK) return budget.status();
   Pool* pool = nullptr;
-  Status status = Pool::Create(options, &pool);
+  Status status = Pool::Create(options, budget.get(), &pool);
   if (status != POOL_OK) return status;
   const pool_t handle = handles->pools.Insert(pool);
   if (handle == 0) {

@@ -76,6 +76,7 @@ typedef uint64_t pool_ticket_t; /* the caller's number for one task */
 typedef uint64_t pool_group_t;  /* a set of tasks that is waited for as one */
 typedef uint64_t pool_token_t;  /* asks many tasks to stop */
 typedef uint64_t pool_cq_t;     /* a queue of results for one reader */
+typedef uint64_t pool_budget_t; /* a cap on the workers of several pools */
 typedef int32_t pool_status_t;
 
 /* A running task's view of itself; valid during the run and on the running thread only. */
@@ -361,6 +362,9 @@ typedef struct pool_options {
   int32_t task_isolation;    /* POOL_ISOLATION_...; default NONE */
   uint32_t dead_letter_limit; /* the last so many dead letters are kept for pool_dead_letters; 0 = none */
   const char *policy;        /* how the number of workers is found, as in pool_policy_t.name; NULL = "auto" */
+  pool_budget_t budget;      /* the pool's workers count against it; 0 = none. Not with prestart, nor with pool_tune */
+  uint32_t budget_floor;     /* so many are the pool's whenever its tasks wait */
+  uint32_t budget_weight;    /* its share of the rest, relative to the others: 1 ... 1000; 0 = 1 */
 } pool_options_t;
 
 /* Fills *options with defaults; size is sizeof(pool_options_t) as the caller knows it.
@@ -842,6 +846,21 @@ POOL_API pool_status_t pool_set_policy(pool_t pool, const pool_policy_t *policy)
  * elem_size (sizeof(pool_decision_t)) bytes apart; *n tells how many. OK, INVALID. [any-thread] Since 0.1. */
 POOL_API pool_status_t pool_decisions(pool_t pool, uint64_t after, void *out, uint32_t elem_size, uint32_t cap,
                                       uint32_t *n);
+/* A cap on the workers of several pools together, those of options.budget. What one pool does not need others have
+ * meanwhile, and give back at task boundaries; a pool with tasks that wait gets its floor, and of the rest its weight's
+ * share. Workers that wait inside a task do not count. At most 256 pools. The caller owns the handle: pool_budget_release.
+ * INVALID (out NULL, workers_max 0 or above POOL_WORKERS_MAX), NOMEM. [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_budget_create(uint32_t workers_max, pool_budget_t *out);
+/* The same, with the tokens of GNU make's jobserver as its cap, if make has started this process in a recipe that may have
+ * them (MAKEFLAGS; both forms): one worker is always allowed, and one more for each token, which is taken when needed and
+ * given back when not, at close and at exit. Tokens that a killed process held are lost to make. One a process is enough.
+ * INVALID (out NULL), NOTFOUND (no jobserver), SYSTEM (it cannot be used; the text says why), NOMEM. [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_budget_jobserver(pool_budget_t *out);
+/* Another cap, at once for what is started from now on. INVALID (as pool_budget_create; a jobserver's). [any-thread] Since 0.1. */
+POOL_API pool_status_t pool_budget_set(pool_budget_t budget, uint32_t workers_max);
+/* Gives the handle back; pools that have the budget keep it. OK. [any-thread] [fork-child-ok] Since 0.1. */
+POOL_API pool_status_t pool_budget_release(pool_budget_t budget);
+
 /* The name of a POOL_REASON_, "starved"; never NULL. [any-thread] [fork-child-ok] Since 0.1. */
 POOL_API const char *pool_reason_name(int32_t reason);
 

@@ -62,7 +62,7 @@ uint32_t AutomaticMax(const pool_options_t& in, uint32_t threads) {
 // How many may be up without the scaler, and take part in a loop.
 void SetStart(const pool_options_t& in, double cores, EngineOptions* out) {
   const uint32_t computing = static_cast<uint32_t>(std::ceil(cores));
-  out->workers_base = std::min(std::max({computing, in.workers_min, in.prestart}), out->workers_max);
+  out->workers_base = in.budget != 0 ? 0 : std::min(std::max({computing, in.workers_min, in.prestart}), out->workers_max);
   out->participants = 1 + (in.workers_max != 0 ? out->workers_max
                                                : std::min(std::max({computing, 2u, in.workers_min, in.prestart}), out->workers_max));
 }
@@ -190,6 +190,12 @@ Status CheckOptions(const pool_options_t& in, PoolOptions* out) {
   if (status == POOL_OK) {
     status = CheckCount("prestart", in.prestart, engine.workers_max, "it may not exceed workers_max");
   }
+  if (status == POOL_OK && in.budget != 0 && in.prestart != 0) {
+    return Fail(POOL_E_INVALID, "options.prestart = %u with a budget, which gives workers when tasks wait; use 0", in.prestart);
+  }
+  if (status == POOL_OK && in.budget == 0 && (in.budget_floor != 0 || in.budget_weight != 0)) {
+    return FailConst(POOL_E_INVALID, "options.budget_floor and budget_weight need a budget; use 0");
+  }
   if (status == POOL_OK) status = CheckName(in.name, "options.name", "pool", engine.name);
   if (status != POOL_OK) return status;
   if (in.on_exception != POOL_EXC_CAPTURE && in.on_exception != POOL_EXC_TERMINATE) {
@@ -237,6 +243,9 @@ Status CheckOptions(const pool_options_t& in, PoolOptions* out) {
   out->given = in;
   out->given.name = nullptr;  // they are the caller's
   out->given.policy = nullptr;
+  out->given.budget = 0;  // asked for when it was made
+  out->given.budget_floor = 0;
+  out->given.budget_weight = 0;
   out->given.lanes = engine.dispatch.lanes;
   return POOL_OK;
 }

@@ -38,13 +38,13 @@ Pool::Pool(const PoolOptions& options)
     return false;
   };
   engine_.unref = [](Engine& engine) { static_cast<Pool*>(engine.owner)->Unref(); };
-  engine_.call_scaler = [](Engine& engine) { static_cast<Pool*>(engine.owner)->scaler_.load(kAcquire)->Call(); };
+  engine_.call_scaler = [](Engine& engine) { return static_cast<Pool*>(engine.owner)->scaler_.load(kAcquire)->Call(); };
   engine_.bounds_changed = [](Engine& engine) { return static_cast<Pool*>(engine.owner)->FollowBounds(); };
 }
 
 Pool::~Pool() { Delete(scaler_.load(kRelaxed)); }
 
-Status Pool::Create(const pool_options_t& options, Pool** out) {
+Status Pool::Create(const pool_options_t& options, Budget* budget, Pool** out) {
   PoolOptions checked;
   const Status status = CheckOptions(options, &checked);
   if (status != POOL_OK) return status;
@@ -56,7 +56,7 @@ Status Pool::Create(const pool_options_t& options, Pool** out) {
     pool->Unref();
     return POOL_E_NOMEM;
   }
-  const Status scaled = pool->BeginScaling(options.policy);
+  const Status scaled = pool->BeginScaling(options, budget);
   if (scaled != POOL_OK) {
     pool->Unref();
     return scaled;
@@ -250,6 +250,9 @@ Status Pool::Tune(uint32_t workers) {
   if (workers > engine_.options.workers_limit) {
     return Fail(POOL_E_INVALID, "workers = %u is above options.workers_limit = %u; use 0 for automatic",
                 workers, engine_.options.workers_limit);
+  }
+  if (in_budget_) {
+    return FailConst(POOL_E_INVALID, "the pool is in a budget, which sets its number; use pool_budget_set or workers_max");
   }
   if (engine_.idle.Load().has(Census::kRefuseOutside)) {
     return FailConst(POOL_E_CLOSED, "the pool is closing");

@@ -30,7 +30,8 @@ namespace workpool {
 class Pool {
  public:
   // OK, INVALID, NOMEM. No thread runs yet.
-  [[nodiscard]] static Status Create(const pool_options_t& options, Pool** out);
+  // budget: of the options, or nullptr.
+  [[nodiscard]] static Status Create(const pool_options_t& options, Budget* budget, Pool** out);
 
   // Before anything else: its public number, and what threads name while they are inside.
   void SetHandle(pool_t handle, uint64_t line_slot);
@@ -179,8 +180,8 @@ class Pool {
   [[nodiscard]] Status EnsureScaler(Policy* policy);
   [[nodiscard]] Status SetPolicy(Policy* policy, bool shadow);
   [[nodiscard]] Status FollowBounds();
-  // With the policy that the options name. OK, INVALID, NOMEM.
-  [[nodiscard]] Status BeginScaling(const char* policy);
+  // As the options say. OK, INVALID, NOMEM.
+  [[nodiscard]] Status BeginScaling(const pool_options_t& options, Budget* budget);
   void StopScaler(bool wait);
   void NoteTune(uint32_t before, uint32_t workers);
 
@@ -191,6 +192,7 @@ class Pool {
   Mutex health_mu_;
   uint64_t health_begun_ ABSL_GUARDED_BY(health_mu_) = 0;  // runs begun, as of health_ns_
   uint64_t health_ns_ ABSL_GUARDED_BY(health_mu_) = 0;     // since when nothing has moved; 0: all is well
+  bool in_budget_ = false;  // constant once created
   Mutex scaler_mu_;  // who makes it
   Atomic<Scaler*> scaler_{nullptr};  // nullptr: nothing to decide
   Atomic<uint32_t> refs_{1};

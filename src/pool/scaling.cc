@@ -9,12 +9,16 @@
 
 namespace workpool {
 
-Status Pool::BeginScaling(const char* policy) {
+Status Pool::BeginScaling(const pool_options_t& options, Budget* budget) {
   // Where as many as may be are up at once, there is nothing to decide, and nobody looks.
-  if (policy == nullptr && engine_.workers.max() <= engine_.workers.base()) return POOL_OK;
-  Policy* parsed = nullptr;
-  const Status status = Policy::Parse(policy != nullptr ? policy : "auto", &parsed);
-  return status == POOL_OK ? EnsureScaler(parsed) : status;
+  if (options.policy == nullptr && budget == nullptr && engine_.workers.max() <= engine_.workers.base()) return POOL_OK;
+  Policy* policy = nullptr;
+  Status status = Policy::Parse(options.policy != nullptr ? options.policy : "auto", &policy);
+  if (status == POOL_OK) status = EnsureScaler(policy);
+  if (status != POOL_OK || budget == nullptr) return status;
+  in_budget_ = true;
+  const uint32_t weight = options.budget_weight != 0 ? options.budget_weight : 1;
+  return scaler_.load(kRelaxed)->JoinBudget(*budget, options.budget_floor, weight);
 }
 
 Status Pool::EnsureScaler(Policy* policy) {
@@ -89,7 +93,7 @@ Status Pool::SetPolicy(Policy* policy, bool shadow) {
 Status Pool::FollowBounds() {
   WorkerSet& workers = engine_.workers;
   if (scaler_.load(kAcquire) == nullptr && workers.max() > workers.base()) {
-    const Status status = BeginScaling("auto");
+    const Status status = BeginScaling({}, nullptr);
     if (status != POOL_OK) return status;
   }
   if (Scaler* scaler = scaler_.load(kAcquire)) return scaler->LookAgain();

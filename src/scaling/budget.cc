@@ -13,6 +13,22 @@ void Budget::Unref() {
   if (refs_.fetch_sub(1, kAcqRel) == 1) Delete(this);
 }
 
+Budget::Budget(Jobserver& jobserver) : by_tokens_(true), cap_(1), tokens_(New<JobserverTokens>(jobserver)) {}
+
+Budget::~Budget() { Delete(tokens_); }
+
+void Budget::FollowTokens() {
+  if (tokens_ == nullptr) return;
+  uint64_t count = 0;
+  uint64_t held = 0;
+  for (const BudgetShare& share : Shares()) {
+    count += share.wanted;
+    held += share.held;
+  }
+  count = std::min<uint64_t>(std::max(count, held), kJobserverTokensMax);
+  cap_ = std::max(1u, tokens_->Adjust(static_cast<uint32_t>(count)));
+}
+
 void Budget::SetCap(uint32_t cap) {
   {
     MutexLock lock(mu_);
@@ -60,6 +76,7 @@ void Budget::Leave(BudgetMember& member) {
     }
     --count_;
     member.leaving_ = true;
+    FollowTokens();
     ShareAnew();
   }
   Tell();
@@ -77,14 +94,18 @@ uint32_t Budget::Update(BudgetMember& member, uint32_t wanted, uint32_t up) {
     MutexLock lock(mu_);
     const uint32_t index = member.index_;
     const BudgetShare& share = shares_[index];
-    if (wanted == share.wanted && up == share.up && member.announced_ == member.allowance_) return member.allowance_;
+    // There may be more tokens than a moment ago.
+    const bool same = wanted == share.wanted && up == share.up && member.announced_ == member.allowance_;
+    if (same && (tokens_ == nullptr || wanted <= member.allowance_)) return member.allowance_;
     Note(index, wanted, up, std::max(up, member.allowance_));
+    FollowTokens();
     ShareOut(cap_, Shares());
     allowance = MayHold(cap_, Shares(), index);
     member.allowance_ = allowance;
     member.announced_ = allowance;
     member.due_ = false;
     Note(index, wanted, up, std::max(up, allowance));
+    FollowTokens();
     ShareAnew();
   }
   Tell();

@@ -20,6 +20,7 @@
 #include "base/atomic.h"
 #include "base/mutex.h"
 #include "scaling/budget_share.h"
+#include "scaling/jobserver.h"
 
 namespace workpool {
 
@@ -59,12 +60,18 @@ class BudgetMember {
 class Budget {
  public:
   // cap: workers of all members together that may be up; 0: no cap. Made by New with one reference, ends with the last.
-  explicit Budget(uint32_t cap) : cap_(cap) {}
+  explicit Budget(uint32_t cap) : by_tokens_(false), cap_(cap) {}
+  // Its cap is what make's jobserver gives: tokens are taken for what is wanted, and given back when it is not. At least 1,
+  // the job that this process is.
+  explicit Budget(Jobserver& jobserver);
+  ~Budget();
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
 
   void Ref() { refs_.fetch_add(1, kRelaxed); }
   void Unref();
+
+  [[nodiscard]] bool follows_tokens() const { return by_tokens_; }
 
   // Live. It may be less than the floors need; then they are scaled down.
   void SetCap(uint32_t cap);
@@ -97,12 +104,16 @@ class Budget {
   void Note(uint32_t index, uint32_t wanted, uint32_t up, uint32_t held) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Shares out anew, and finds who is to be told of it.
   void ShareAnew() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // As many tokens as are wanted or held, as far as there are.
+  void FollowTokens() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Calls changed of all who are to be told.
   void Tell() ABSL_LOCKS_EXCLUDED(mu_);
 
+  const bool by_tokens_;
   Atomic<uint32_t> refs_{1};
   Mutex mu_;
   uint32_t cap_ ABSL_GUARDED_BY(mu_);
+  JobserverTokens* tokens_ ABSL_GUARDED_BY(mu_) = nullptr;  // or nullptr: the cap is given
   uint32_t count_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t moments_ ABSL_GUARDED_BY(mu_) = 0;  // for BudgetShare::since
   // In the order of joining, side by side.

@@ -39,10 +39,10 @@ LoadReading LoadReader::Read(bool fresh, double service_s) {
   const WorkerSet& workers = engine_.workers;
   const OutsideCounters& outside = engine_.outside;
   for (const SharedCounter& ended : outside.ended[1]) reading.ended += ended.Read();
-  reading.failed = outside.ended[1][POOL_FAILED].Read();
+  reading.failed = outside.ended[1][POOL_FAILED].Read() + outside.failed_again.Read();
   const uint64_t again = outside.attempts_again.Read();
   reading.started = outside.started.Read() + again;
-  // A run that is followed by another one has ended too, and failed, or it would not be; but for those of periods.
+  // A run that is followed by another one has ended too.
   reading.ended += again;
   ReadWorkers(fresh, std::max(kHungAfterS, kHungAfterRuns * service_s), &reading);
   const int64_t tombstones = engine_.tombstones.load(kRelaxed);

@@ -21,7 +21,22 @@ uint64_t OwnDelayNs() {
 
 }  // namespace
 
-Scaler::Scaler(Engine& engine) : engine_(engine), reader_(engine) {}
+Scaler::Scaler(Engine& engine)
+    : engine_(engine),
+      member_([](void* scaler) { (void)static_cast<Scaler*>(scaler)->LookAgain(); }, this),
+      reader_(engine) {}
+
+Scaler::~Scaler() {
+  if (Budget* budget = member_.budget()) budget->Leave(member_);
+}
+
+Status Scaler::JoinBudget(Budget& budget, uint32_t floor, uint32_t weight) {
+  const Status status = budget.Join(member_, floor, weight);
+  if (status != POOL_OK) return status;
+  engine_.workers.SetBase(0);
+  engine_.workers.Aim(0, engine_.workers.min(), false);
+  return POOL_OK;
+}
 
 Status Scaler::Join() {
   MutexLock lock(mu_);
@@ -36,10 +51,10 @@ Status Scaler::Join() {
   return status;
 }
 
-void Scaler::Call() {
-  if (Join() == POOL_OK && service_->CallAt(client_, NowNs())) return;
-  // Threads are refused just now: the next submit that finds nobody tries again.
+bool Scaler::Call() {
+  if (Join() == POOL_OK && service_->CallAt(client_, NowNs())) return true;
   engine_.idle.ClearFlags(Census::kWatched);
+  return false;
 }
 
 Status Scaler::LookAgain() {
@@ -83,7 +98,7 @@ uint64_t Scaler::Turn(void* memory) {
 uint64_t Scaler::Look() {
   // Who has nothing left to run needs nobody; nor does a pool whose number is set by hand, until it is handed back.
   const Census census = engine_.idle.Load();
-  if (census.has(Census::kStop)) return kNever;
+  if (census.has(Census::kStop)) return member_.budget() != nullptr ? LeaveBudgetIdle() : kNever;
   if (engine_.workers.tuned()) {
     adopt_.store(true, kRelaxed);
     asleep_ = true;
@@ -104,16 +119,18 @@ uint64_t Scaler::LookWith(Policy& policy) {
   const uint64_t begin_ns = NowNs();
   const uint64_t tick_ns = std::max(std::min(policy.tick_ns(), kNever / kGapTicks / 2), kCostShare * cost_ns_);
   const bool fresh = std::exchange(asleep_, false) || begin_ns - look_ns_ > kGapTicks * tick_ns;
+  const uint64_t cpu_ns = OwnCpuNs();
   const LoadSample sample = meter_.Measure(reader_.Read(fresh, service_s_), fresh);
+  cost_ns_ = OwnCpuNs() - cpu_ns;
   service_s_ = sample.service_s;
   look_ns_ = begin_ns;
-  engine_.workers.SetBase(std::clamp(static_cast<uint32_t>(std::ceil(sample.cores)), std::max(sample.workers_min, 1u),
+  if (member_.budget() == nullptr) engine_.workers.SetBase(std::clamp(static_cast<uint32_t>(std::ceil(sample.cores)), std::max(sample.workers_min, 1u),
                                      std::max(sample.workers_max, 1u)));
   if (adopt_.exchange(false, kRelaxed)) policy.Adopt(sample);
-  const Decision decision = Ask(seat_, policy, sample);
-  Apply(sample, decision, policy.keeps());
+  Decision decision = Ask(seat_, policy, sample);
+  if (member_.budget() != nullptr) decision = WithinBudget(sample, decision);
+  Apply(sample, decision, policy.keeps() && member_.budget() == nullptr);
   LookAside(sample);
-  cost_ns_ = NowNs() - begin_ns;
   quiet_ticks_ = sample.queued > 0 ? 0 : quiet_ticks_ + 1;
   if (policy.tick_ns() == kNever) return decision.again_ns;  // what waits changes nothing: nobody is to call
   if (quiet_ticks_ > kQuietTicks) return Sleep(decision.again_ns);
@@ -152,6 +169,29 @@ uint64_t Scaler::Sleep(uint64_t again_ns) {
   asleep_ = false;
   (void)engine_.idle.TrySetFlags(Census::kWatched, Census::kWatched);
   return std::min(again_ns, NowNs() + kTickMinNs);
+}
+
+Decision Scaler::WithinBudget(const LoadSample& sample, Decision decision) {
+  WorkerSet& workers = engine_.workers;
+  // What is of use now; the rest others may have meanwhile.
+  const uint64_t used = sample.busy() - std::min(sample.blocked, sample.busy()) + sample.queued;
+  const uint32_t wanted = static_cast<uint32_t>(std::min<uint64_t>(decision.workers, used));
+  // Nobody is started beyond what is wanted between the look at who is up and the answer.
+  if (workers.target() > wanted) workers.Aim(wanted, sample.workers_min, false);
+  const Census census = engine_.idle.Load();
+  const uint32_t up = census.up() - std::min(workers.blocked(), census.up());
+  allowance_ = member_.budget()->Update(member_, wanted, up);
+  if (allowance_ < wanted) decision.reason = Reason::kBudget;
+  decision.workers = allowance_;
+  if (allowance_ > 0 || up > 0) decision.again_ns = std::min(decision.again_ns, TimeAfter(sample.now_ns, kBudgetTickNs));
+  return decision;
+}
+
+uint64_t Scaler::LeaveBudgetIdle() {
+  const uint32_t up = engine_.idle.Load().up();
+  engine_.workers.Aim(0, 0, false);
+  allowance_ = member_.budget()->Update(member_, 0, up);
+  return up > 0 ? NowNs() + kBudgetTickNs : kNever;
 }
 
 void Scaler::LookAside(LoadSample sample) {

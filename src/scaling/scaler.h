@@ -11,6 +11,7 @@
 #include "base/api.h"
 #include "base/mutex.h"
 #include "park/service.h"
+#include "scaling/budget.h"
 #include "scaling/decision_ring.h"
 #include "scaling/load_meter.h"
 #include "scaling/load_reader.h"
@@ -23,16 +24,20 @@ namespace workpool {
 class Scaler {
  public:
   explicit Scaler(Engine& engine);
+  ~Scaler();
   Scaler(const Scaler&) = delete;
   Scaler& operator=(const Scaler&) = delete;
 
   // Before the pool's first task.
   void Begin(Policy* policy) { seat_.Replace(policy); }
+  // The same: the pool's workers count against a budget, and none is up before it is asked. OK, INVALID.
+  [[nodiscard]] Status JoinBudget(Budget& budget, uint32_t floor, uint32_t weight);
   // Takes the policy, and looks as it wants. No function of the one before runs on return. OK, THREAD, NOMEM.
   [[nodiscard]] Status SetPolicy(Policy* policy, bool shadow);
 
-  // Tasks wait, and all that may be up are up; the census is marked as watched.
-  void Call();
+  // Tasks wait, and all that may be up are up; the census is marked as watched. False: there is no thread that could look,
+  // and it is marked no longer.
+  [[nodiscard]] bool Call();
   // Something has changed that a policy looks at: bounds, a target handed back. OK, THREAD, NOMEM.
   Status LookAgain();
   // A target was set by hand.
@@ -46,12 +51,14 @@ class Scaler {
  private:
   // Looks in a row that find nothing waiting, before it sleeps.
   static constexpr uint32_t kQuietTicks = 4;
-  // The time between two looks is at least so many times what the last one took.
+  // The time between two looks is at least so many times the CPU time that the last one took to see what there is.
   static constexpr uint64_t kCostShare = 100;
   // A gap of so many ticks was not watched.
   static constexpr uint64_t kGapTicks = 10;
   // Two looks within this say nothing.
   static constexpr uint64_t kTickMinNs = 1'000'000;
+  // How often a pool of a budget looks whether it can give back, while it holds any of it.
+  static constexpr uint64_t kBudgetTickNs = 10'000'000;
   // A policy of the user's that takes longer is replaced.
   static constexpr uint64_t kOwnMaxNs = 10'000'000;
 
@@ -65,6 +72,10 @@ class Scaler {
   // What the one in the shadow would do.
   void LookAside(LoadSample sample);
   void Apply(const LoadSample& sample, const Decision& decision, bool keeps);
+  // What the budget allows of it.
+  [[nodiscard]] Decision WithinBudget(const LoadSample& sample, Decision decision);
+  // Gives back what nobody uses any more; returns when to look again.
+  [[nodiscard]] uint64_t LeaveBudgetIdle();
   void Note(const LoadSample& sample, const Decision& decision, uint32_t before, uint32_t flags);
 
   Engine& engine_;
@@ -73,6 +84,8 @@ class Scaler {
   DecisionRing decisions_;
   PolicySeat seat_;
   PolicySeat shadow_;
+  BudgetMember member_;
+  uint32_t allowance_ = 0;      // whoever turns: of the budget
   Atomic<bool> adopt_{false};   // the target was somebody else's
   Mutex mu_;
   bool joined_ ABSL_GUARDED_BY(mu_) = false;
@@ -82,7 +95,7 @@ class Scaler {
   LoadReader reader_;
   double service_s_ = 0;         // of the last sample
   uint64_t look_ns_ = 0;         // the last look
-  uint64_t cost_ns_ = 0;         // what it took
+  uint64_t cost_ns_ = 0;         // the CPU time it took
   bool asleep_ = true;
   uint32_t quiet_ticks_ = 0;
   uint32_t shadow_target_ = 0;
