@@ -118,8 +118,9 @@ struct Engine {
   const EngineOptions options;
   const bool exact_limit;
   const bool own_queues;   // workers keep their own tasks to themselves: no order is promised
-  // Tasks wait, and all that may be up are up: the census has just been marked as watched. Null: nobody is to be told.
-  void (*call_scaler)(Engine& engine) = nullptr;
+  // Tasks wait, and all that may be up are up: the census has just been marked as watched. False: no thread for the scaler
+  // could be started, and the mark is gone.
+  bool (*call_scaler)(Engine& engine) = nullptr;
   // workers_min or workers_max has changed. OK, THREAD, NOMEM.
   Status (*bounds_changed)(Engine& engine) = nullptr;
   pool_t handle = 0;       // the pool's public number, for callbacks

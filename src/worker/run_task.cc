@@ -225,7 +225,10 @@ void RunClaimed(TaskRecord& record, Worker* worker) {
     if (details == nullptr || details->attempts == 1) worker->wait_histogram.Record(wait_ns);
     worker->run_histogram.Record(run_ns);
   }
-  if (details != nullptr && RunsAgain(record, worker, code)) return;
+  if (details != nullptr && RunsAgain(record, worker, code)) {
+    if (code != 0) engine.outside.failed_again.Add();
+    return;
+  }
   Settle(record, worker, code == 0 ? POOL_DONE : POOL_FAILED, code, true);
 }
 

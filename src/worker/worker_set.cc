@@ -1,6 +1,7 @@
 #include "worker/worker_set.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <new>
 
 #include "base/clock.h"
@@ -94,11 +95,7 @@ WorkerSet::StartResult WorkerSet::StartOne(bool forced, uint32_t searchers) {
     }
     FreeSlot(*worker);
   }
-  engine_.outside.start_failures.Add();
-  const uint32_t row = start_failures_in_a_row_.fetch_add(1, kRelaxed);
-  last_error_.store(error, kRelaxed);
-  start_again_ns_.store(NowNs() + (kStartPauseNs << std::min(row, kStartPauseDoublings)), kRelaxed);
-  engine_.idle.SetFlags(Census::kStartFailed);
+  NoteRefusal(error);
   engine_.idle.AbandonStart();
   if (worker != nullptr) threads_.fetch_sub(1, kRelaxed);
   // Begins with a fence. That is also: no longer counted before the caller looks for tasks; partner: the fence after a task
@@ -106,6 +103,19 @@ WorkerSet::StartResult WorkerSet::StartOne(bool forced, uint32_t searchers) {
   all_ended_.Notify();
   LookAgainIfStranded(engine_);
   if (worker != nullptr) engine_.unref(engine_);
+  TellRefusal();
+  return StartResult::kFailed;
+}
+
+void WorkerSet::NoteRefusal(int error) {
+  engine_.outside.start_failures.Add();
+  const uint32_t row = start_failures_in_a_row_.fetch_add(1, kRelaxed);
+  last_error_.store(error, kRelaxed);
+  start_again_ns_.store(NowNs() + (kStartPauseNs << std::min(row, kStartPauseDoublings)), kRelaxed);
+  engine_.idle.SetFlags(Census::kStartFailed);
+}
+
+void WorkerSet::TellRefusal() {
   // Not inside a section: the log calls the user. There a worker logs it, see StartAgain.
   const ThreadLine* line = CurrentTls().line;
   if (line == nullptr || line->active.load(kRelaxed) == 0) {
@@ -113,7 +123,6 @@ WorkerSet::StartResult WorkerSet::StartOne(bool forced, uint32_t searchers) {
   } else {
     refusal_to_log_.store(true, kRelaxed);
   }
-  return StartResult::kFailed;
 }
 
 void WorkerSet::LogRefusal() {
@@ -145,8 +154,15 @@ void WorkerSet::Help(uint32_t searchers) {
 }
 
 void WorkerSet::CallScaler() {
-  // Who marks it calls: one of many submitters.
-  if (engine_.idle.TrySetFlags(Census::kWatched, Census::kWatched)) engine_.call_scaler(engine_);
+  // Who marks it calls: one of many submitters. If its thread is refused, so would a worker's be, and the same is done.
+  if (!MayStartNow() || !engine_.idle.TrySetFlags(Census::kWatched, Census::kWatched)) return;
+  if (!engine_.call_scaler(engine_)) {
+    NoteRefusal(EAGAIN);
+    TellRefusal();
+  } else if (start_failures_in_a_row_.load(kRelaxed) != 0) {
+    start_failures_in_a_row_.store(0, kRelaxed);
+    engine_.idle.ClearFlags(Census::kStartFailed);
+  }
 }
 
 void WorkerSet::HelpMany(uint32_t count) {

@@ -91,6 +91,10 @@ class WorkerSet {
  private:
   Worker* TakeSlot();
   bool MayStartNow() const;
+  // A thread was refused: counts it, and has workers try again.
+  void NoteRefusal(int error);
+  // Logs it, here or on a worker.
+  void TellRefusal();
   void LogRefusal();
   void CallScaler();
   void AdjustCeiling() ABSL_EXCLUSIVE_LOCKS_REQUIRED(ceiling_mu_);
