@@ -7,6 +7,7 @@
 #include <string>
 
 #include "demo.h"
+#include "load.h"
 
 namespace {
 
@@ -41,11 +42,14 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   workpool_cli::DemoOptions demo_options;
   AddDemo(app, demo_options);
+  workpool_cli::LoadOptions load_options;
+  const CLI::App* const load = workpool_cli::AddLoad(app, &load_options);
   CLI11_PARSE(app, argc, argv);
+  const char* const verb = load->parsed() ? "load" : "demo";
   try {
-    return workpool_cli::RunDemo(demo_options);
+    return load->parsed() ? workpool_cli::RunLoads(load_options) : workpool_cli::RunDemo(demo_options);
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "workpool demo: %s\n", e.what());
+    std::fprintf(stderr, "workpool %s: %s\n", verb, e.what());
     return 2;
   }
 }
