@@ -9,6 +9,8 @@
 //   workpool::group             a set of tasks that is waited for as one
 //   workpool::cancel_token      asks many tasks to stop
 //   workpool::completion_queue  the ends of many tasks, for one reader with a loop of its own
+//   workpool::policy            how a pool finds its number of workers, also by your own functions
+//   workpool::budget            one cap for the workers of several pools
 //   workpool::task_context      a running task's view of itself: fork_join, post, should_stop
 //   workpool::error             a refused call, or a task that never ran
 //   workpool::retry             what a task throws to be run again
@@ -38,6 +40,7 @@
 
 #include <workpool/workpool.h>
 
+#include <workpool/budget.hpp>
 #include <workpool/choices.hpp>
 #include <workpool/completions.hpp>
 #include <workpool/context.hpp>
@@ -46,6 +49,7 @@
 #include <workpool/fork_join.hpp>
 #include <workpool/group.hpp>
 #include <workpool/options.hpp>
+#include <workpool/policy.hpp>
 #include <workpool/pool.hpp>
 #include <workpool/result.hpp>
 #include <workpool/task_options.hpp>

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "growth_support.h"
 #include "order_support.h"
 #include "test_support.h"
 
@@ -16,7 +17,8 @@ namespace {
 
 constexpr const char* kHourMs = "3600000";
 
-// Every field of pool_options_t that is a number, with a value that is not its default, as text and as it is stored.
+// Every field of pool_options_t that is a number and stands for itself (those of a budget need one), with a value that
+// is not its default, as text and as it is stored.
 struct Field {
   const char* name;
   size_t offset;
@@ -30,8 +32,8 @@ struct Field {
 #define FIELD(field) offsetof(pool_options_t, field), sizeof(pool_options_t::field)
 
 const Field kFields[] = {
-    {"workers_min", FIELD(workers_min), "4096", 4096, false, [](pool_options_t& o) { o.workers_max = 4096; }},
-    {"workers_max", FIELD(workers_max), "4096", 4096},
+    {"workers_min", FIELD(workers_min), "2", 2, true},
+    {"workers_max", FIELD(workers_max), "4096", 4096, true},
     {"workers_limit", FIELD(workers_limit), "2", 2, false, [](pool_options_t& o) { o.workers_max = 1; }},
     {"keep_alive_ms", FIELD(keep_alive_ns), "forever", UINT64_MAX, true},
     {"queue_limit", FIELD(queue_limit), "unlimited", POOL_UNLIMITED},
@@ -117,7 +119,8 @@ std::vector<std::string> Words(const std::string& text) {
 
 // ---- the list ----------------------------------------------------------------------------------
 
-TEST_CASE("every number of pool_options_t has a name, and nothing else has one", "[options]") {
+TEST_CASE("every number of pool_options_t has a name, but for those of a budget, and nothing else has one",
+          "[options]") {
   const auto all = List();
   CHECK(all.size() == std::size(kFields));
   for (size_t i = 0; i < std::min(all.size(), std::size(kFields)); ++i) {
@@ -508,6 +511,60 @@ TEST_CASE("H17: keep_alive_ms set by name sends idle workers away, or keeps them
   CheckSettled(pool);
 }
 
+TEST_CASE("H17: workers_max set by name lets more tasks run that wait already, or fewer from then on", "[options]") {
+  const ScopedPool pool(Named({{"workers_max", "2"}, {"keep_alive_ms", "forever"}}));
+  Gate gate;
+  for (int i = 0; i < 12; ++i) Must(pool_submit(pool, PassGate, &gate), "submit");
+  REQUIRE(gate.AwaitArrivals(2));
+  CHECK(HoldsThroughout([&] { return gate.arrivals() == 2; }));
+  Set(pool, "workers_max", "5");
+  REQUIRE(gate.AwaitArrivals(5));
+  CHECK(HoldsThroughout([&] { return gate.arrivals() == 5; }));
+  Set(pool, "workers_max", "0");  // automatic
+  REQUIRE(gate.AwaitArrivals(12));
+  gate.Open();
+  REQUIRE(WaitIdle(pool));
+  CHECK(Stats(pool).workers_live == 12);
+  Set(pool, "workers_max", "1");
+  CHECK(AwaitDecision(pool, 0, POOL_REASON_BOUNDS, 1));
+  Gate second;
+  for (int i = 0; i < 3; ++i) Must(pool_submit(pool, PassGate, &second), "submit");
+  REQUIRE(second.AwaitArrivals(1));
+  CHECK(HoldsThroughout([&] { return second.arrivals() == 1; }));
+  second.Open();
+  CheckSettled(pool);
+}
+
+TEST_CASE("H17: workers_min set by name keeps idle workers, or lets them go", "[options]") {
+  const ScopedPool pool(Named({{"workers_max", "3"}, {"keep_alive_ms", "1"}}));
+  Set(pool, "workers_min", "2");
+  Gate gate;
+  for (int i = 0; i < 3; ++i) Must(pool_submit(pool, PassGate, &gate), "submit");
+  REQUIRE(gate.AwaitArrivals(3));
+  gate.Open();
+  REQUIRE(WaitIdle(pool));
+  CHECK(PollUntil([&] { return Stats(pool).workers_live == 2; }));
+  CHECK(HoldsThroughout([&] { return Stats(pool).workers_live == 2; }));
+  Set(pool, "workers_min", "0");
+  CHECK(PollUntil([&] { return Stats(pool).workers_live == 0; }));
+  CheckSettled(pool);
+}
+
+TEST_CASE("bounds of workers that contradict each other are refused by pool_set, and those that hold stay", "[options]") {
+  const ScopedPool pool(Named({{"workers_min", "2"}, {"workers_max", "4"}, {"workers_limit", "6"}}));
+  for (const auto& [name, value] : {std::pair{"workers_min", "5"}, std::pair{"workers_max", "1"},
+                                    std::pair{"workers_max", "7"}}) {
+    INFO(name << " = " << value);
+    const std::string before = Get(pool, name);
+    CHECK(pool_set(pool, name, value) == POOL_E_INVALID);
+    CHECK(Said(name));
+    CHECK(Get(pool, name) == before);
+  }
+  Set(pool, "workers_max", "6");
+  Set(pool, "workers_min", "6");
+  CheckSettled(pool);
+}
+
 TEST_CASE("H17: aging_ms set by name holds for tasks that wait already", "[options]") {
   constexpr int64_t kHigh = 60;
   for (const bool shorter : {true, false}) {
@@ -752,7 +809,8 @@ TEST_CASE("options may be set by many threads while tasks come and go", "[option
       {"keep_alive_ms", "0.01", "forever"}, {"aging_ms", "0.01", "forever"}, {"lane_limit", "100", "0"},
       {"queue_limit_bytes", "1000", "0"},   {"rate_count", "0", "18446744073709551615"},
       {"rate_burst", "1", "1000000"},       {"rate_period_ms", "1", "0.001"},
-      {"retry_count", "1", "0"},            {"retry_period_ms", "1", "0.001"}};
+      {"retry_count", "1", "0"},            {"retry_period_ms", "1", "0.001"},
+      {"workers_min", "2", "0"},            {"workers_max", "2", "5"}};
   Tally tally;
   const ScopedPool pool(Named({{"workers_max", "3"}, {"rate_count", "18446744073709551615"}, {"on_full", "block"}}));
   std::atomic<bool> stop{false};

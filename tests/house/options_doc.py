@@ -11,7 +11,7 @@ import house
 
 HEADER = "include/workpool/workpool.h"
 DOC = "docs/options.md"
-NO_OPTION = {"struct_size", "reserved"}
+NO_OPTION = {"budget_floor", "budget_weight", "struct_size", "reserved"}
 
 
 def check(tree, printed, program):

@@ -22,7 +22,8 @@ SCALARS = {
     "int64_t": ctypes.c_int64, "uint64_t": ctypes.c_uint64, "size_t": ctypes.c_size_t,
     "pool_status_t": ctypes.c_int32, "pool_t": ctypes.c_uint64, "pool_ticket_t": ctypes.c_uint64,
     "pool_group_t": ctypes.c_uint64, "pool_token_t": ctypes.c_uint64,
-    "pool_cq_t": ctypes.c_uint64, "char*": ctypes.c_char_p, "void*": ctypes.c_void_p,
+    "pool_cq_t": ctypes.c_uint64, "pool_budget_t": ctypes.c_uint64, "double": ctypes.c_double,
+    "char*": ctypes.c_char_p, "void*": ctypes.c_void_p,
     "void**": ctypes.POINTER(ctypes.c_void_p), "pool_ctx_t*": ctypes.c_void_p,
 }
 STRUCTS = {
@@ -31,12 +32,15 @@ STRUCTS = {
     "pool_running_t": _abi.Running, "pool_class_options_t": _abi.ClassOptions,
     "pool_completion_t": _abi.Completion, "pool_option_t": _abi.Option,
     "pool_attempt_t": _abi.Attempt, "pool_dead_letter_t": _abi.DeadLetter,
+    "pool_load_t": _abi.Load, "pool_policy_t": _abi.Policy, "pool_decision_t": _abi.Decision,
 }
 CALLBACKS = {
     "pool_run_fn": _abi.RUN_FN, "pool_done_fn": _abi.DONE_FN, "pool_range_fn": _abi.RANGE_FN,
     "pool_hook_fn": _abi.HOOK_FN, "pool_drop_fn": _abi.DROP_FN,
     "pool_watermark_fn": _abi.WATERMARK_FN, "pool_stuck_fn": _abi.STUCK_FN,
     "pool_log_fn": _abi.LOG_FN, "pool_dead_letter_fn": _abi.DEAD_LETTER_FN,
+    "pool_signal_fn": _abi.SIGNAL_FN, "pool_decide_fn": _abi.DECIDE_FN,
+    "pool_cooldown_fn": _abi.COOLDOWN_FN,
 }
 
 
@@ -120,6 +124,11 @@ class Header(unittest.TestCase):
         """Stats has all counters of pool_stats_t, in its order"""
         self.assertEqual(list(workpool.Stats._fields),
                          [name for name, _ in _abi.Stats._fields_ if name != "struct_size"])
+
+    def test_scaling_fields(self):
+        """Load and Decision have as many fields as the structs that they are read from"""
+        for ours, native in ((workpool.Load, _abi.Load), (workpool.Decision, _abi.Decision)):
+            self.assertEqual(len(ours._fields), len(native._fields_) - 1)
 
 
 class Library(unittest.TestCase):

@@ -519,6 +519,7 @@ class Options(unittest.TestCase):
         def made(**options):
             native_options = _options.make_settings(**options).native
             return {field: getattr(native_options, field) for field, _ in _abi.Options._fields_}
+        budget = workpool.Budget(2)
         cases = {
             "workers_min": (3, {"workers_min": 3}),
             "workers_max": (5, {"workers_max": 5}),
@@ -546,6 +547,10 @@ class Options(unittest.TestCase):
             "inherit_affinity": (True, {"inherit_affinity": 1}),
             "on_exception": ("terminate", {"on_exception": _abi.EXC_TERMINATE}),
             "log_level": ("debug", {}),  # nothing without log
+            "policy": ("pid", {"policy": b"pid"}),
+            "budget": (budget, {"budget": budget.handle}),
+            "budget_floor": (3, {"budget_floor": 3}),
+            "budget_weight": (4, {"budget_weight": 4}),
         }
         of_core = {"dead_letter", "watermark", "stuck", "log"}  # shown above
         self.assertEqual(set(cases) | of_core, set(_options.make_settings.__kwdefaults__))
@@ -659,7 +664,7 @@ class Options(unittest.TestCase):
             for value, text in ((250, "250"), (0.5, "0.5"), ("forever", "forever")):
                 pool.set("keep_alive_ms", value)
                 self.assertEqual(pool.get("keep_alive_ms"), text)
-            for name, value in (("keep_alive_ms", -1), ("workers_max", 4), ("strategy", "fifo")):
+            for name, value in (("keep_alive_ms", -1), ("queue_limit", 4), ("strategy", "fifo")):
                 with self.assertRaises(workpool.InvalidError):
                     pool.set(name, value)
             for call in (lambda: pool.set("colour", "red"), lambda: pool.get("colour")):

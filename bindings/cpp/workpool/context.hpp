@@ -16,6 +16,20 @@
 
 namespace workpool {
 
+// As long as it lives, its task says that it blocks. Not beyond the end of the task's run.
+class blocking_scope {
+ public:
+  explicit blocking_scope(pool_ctx_t* ctx) : ctx_(ctx) { detail::check(pool_ctx_block_begin(ctx)); }
+  blocking_scope(blocking_scope&& other) noexcept : ctx_(std::exchange(other.ctx_, nullptr)) {}
+  blocking_scope& operator=(blocking_scope&&) = delete;
+  ~blocking_scope() {
+    if (ctx_ != nullptr) pool_ctx_block_end(ctx_);
+  }
+
+ private:
+  pool_ctx_t* ctx_;
+};
+
 // A running task's view of itself. Valid during that run and on its thread only, also as a copy.
 class task_context {
  public:
@@ -40,6 +54,10 @@ class task_context {
 
   // The 64-bit value in the task's result.
   void set_value(std::uint64_t value) { detail::check(pool_ctx_set_value(ctx_, value)); }
+
+  // Around what blocks for long without the CPU, say a query: meanwhile another worker may be up in
+  // this one's place at once. { const auto blocking = ctx.blocking(); read(); } They may be nested.
+  [[nodiscard]] blocking_scope blocking() const { return blocking_scope(ctx_); }
 
   // A child that nobody waits for, on this worker's own queue, exempt from the queue limit.
   template <class F, class... Args>

@@ -14,6 +14,7 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+#include <workpool/budget.hpp>
 #include <workpool/choices.hpp>
 #include <workpool/detail/callbacks.hpp>
 #include <workpool/error.hpp>
@@ -25,7 +26,7 @@ namespace workpool {
 // meanings.
 struct options {
   std::uint32_t workers_min = 0;    // workers kept when idle
-  std::uint32_t workers_max = 0;    // 0: automatic
+  std::uint32_t workers_max = 0;    // 0: automatic, up to 1024
   std::uint32_t workers_limit = 0;  // bound of worker_index()
   std::uint32_t prestart = 0;       // workers that the constructor starts and waits for
   std::chrono::nanoseconds keep_alive{0};
@@ -63,6 +64,10 @@ struct options {
   std::function<void(const running_task&)> stuck = {};
   std::chrono::nanoseconds stuck_after{0};
   isolation task_isolation = isolation::none;
+  std::string policy = {};  // how the number of workers is found, see policy::name; empty: "auto"
+  const budget* in_budget = nullptr;  // the pool's workers count against it
+  std::uint32_t budget_floor = 0;     // so many are the pool's whenever its tasks wait
+  std::uint32_t budget_weight = 0;    // its share of the rest, relative to the others; 0: 1
   // "cpu", "io" or "batch": what suits a kind of task. Fields that are not zero override it.
   std::string preset = {};
   // Options by name and value, as from a file of settings: {"aging_ms", "50"}; option_list() has
@@ -122,6 +127,13 @@ inline pool_options_t options_of(const options& o, pool_callbacks* callbacks) {
   choose(c.inherit_affinity, o.inherit_affinity);
   choose(c.stack_bytes, o.stack_bytes);
   c.name = o.name.empty() ? nullptr : o.name.c_str();
+  if (!o.policy.empty()) c.policy = o.policy.c_str();
+  if (o.in_budget != nullptr) {
+    c.budget = o.in_budget->native_handle();
+    if (c.budget == 0) throw error(POOL_E_BADHANDLE, "options::in_budget was moved from");
+  }
+  c.budget_floor = o.budget_floor;
+  c.budget_weight = o.budget_weight;
   c.log_fn = o.log_fn;
   c.log_user = o.log_user;
   choose(c.log_level, o.log_level);

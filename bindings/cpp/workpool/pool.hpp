@@ -24,9 +24,11 @@
 #include <workpool/detail/lists.hpp>
 #include <workpool/detail/loop.hpp>
 #include <workpool/detail/plain_task.hpp>
+#include <workpool/detail/policies.hpp>
 #include <workpool/detail/ruled_task.hpp>
 #include <workpool/error.hpp>
 #include <workpool/options.hpp>
+#include <workpool/policy.hpp>
 #include <workpool/result.hpp>
 #include <workpool/task_options.hpp>
 #include <workpool/ticket.hpp>
@@ -59,7 +61,9 @@ class pool {
   }
 
   pool(pool&& other) noexcept
-      : where_(std::exchange(other.where_, {})), callbacks_(std::move(other.callbacks_)) {}
+      : where_(std::exchange(other.where_, {})),
+        callbacks_(std::move(other.callbacks_)),
+        policies_(std::move(other.policies_)) {}
   // Ends the pool that is held so far, as the destructor does.
   pool& operator=(pool&& other) noexcept {
     pool(std::move(other)).swap(*this);
@@ -75,6 +79,7 @@ class pool {
   void swap(pool& other) noexcept {
     std::swap(where_, other.where_);
     std::swap(callbacks_, other.callbacks_);
+    std::swap(policies_, other.policies_);
   }
 
   // -- one task --
@@ -282,16 +287,18 @@ class pool {
   void set(const std::string& name, const std::string& value) {
     detail::check(pool_set(where_.handle, name.c_str(), value.c_str()));
   }
-  std::string get(const std::string& name) const {
-    std::string value(32, '\0');
-    std::size_t needed = 0;
-    for (;;) {
-      detail::check(pool_get(where_.handle, name.c_str(), &value[0], value.size(), &needed));
-      const bool all = needed <= value.size();
-      value.resize(all ? needed - 1 : needed);
-      if (all) return value;
-    }
+  std::string get(const std::string& name) const { return detail::get_option(where_.handle, name); }
+  // Another policy finds the number of workers from now on. When it returns, no function of the one
+  // before is running (but one that makes this call), and none will be called.
+  void set_policy(const policy& p) { detail::set_policy(where_.handle, policies_.get(), p); }
+  void set_policy(const std::string& name) { set_policy(policy{name}); }
+  // The changes of the number of workers after number `after`, of the last 256; oldest first.
+  std::vector<decision> decisions(std::uint64_t after = 0) const {
+    return detail::list_decisions(where_.handle, after);
   }
+  // Whether the pool does its work, to be asked at least once a second. False: it has been stalled,
+  // and was woken; it must not be, please report it.
+  bool healthy() { return detail::check_health(pool_health(where_.handle)); }
   // Sets the number of workers by hand; 0 hands back to the pool.
   void tune(std::uint32_t workers) { detail::check(pool_tune(where_.handle, workers)); }
   void pause() { detail::check(pool_pause(where_.handle)); }
@@ -326,7 +333,7 @@ class pool {
 
  private:
   friend class group;
-  explicit pool(detail::target where) noexcept : where_(where) {}
+  explicit pool(detail::target where) : where_(where) {}
 
   template <class F, class... Args>
   std::future<detail::kept_result_t<F, Args...>> submit_kept(const task_options& o,
@@ -385,6 +392,7 @@ class pool {
 
   detail::target where_;
   std::unique_ptr<detail::pool_callbacks> callbacks_;
+  std::unique_ptr<detail::policy_seats> policies_ = std::make_unique<detail::policy_seats>();
 };
 
 }  // namespace workpool

@@ -17,19 +17,22 @@ from ._options import Option, options, preset
 from ._tasks import TaskFuture
 from ._ticket import Attempt, Ended, Outcome, TicketFuture
 from ._wait import wait_all, wait_any
+from .budget import Budget
 from .completions import CompletionQueue
 from .group import Group
 from .pool import Pool
 from .rules import Rate, Retry, Rules, TryAgain
+from .scaling import Decision, Load, Policy
 from .stats import Running, Stats
 from .tokens import CancelToken
 
 __all__ = [
-    "Attempt", "CancelToken", "CancelledError", "ClosedError", "CompletionQueue", "DeadlockError",
-    "Ended", "Executor", "ExpiredError", "ForkedError", "FullError", "Future", "Group",
-    "InvalidError", "NativeFuture", "Option", "Outcome", "Pool", "Rate", "RateError", "Retry",
-    "Rules", "Running", "ShedError", "Stats", "SubmitTimeoutError", "TaskFuture", "TicketFuture",
-    "TryAgain", "WorkpoolError", "options", "preset", "task", "version", "wait_all", "wait_any",
+    "Attempt", "Budget", "CancelToken", "CancelledError", "ClosedError", "CompletionQueue",
+    "DeadlockError", "Decision", "Ended", "Executor", "ExpiredError", "ForkedError", "FullError",
+    "Future", "Group", "InvalidError", "Load", "NativeFuture", "Option", "Outcome", "Policy",
+    "Pool", "Rate", "RateError", "Retry", "Rules", "Running", "ShedError", "Stats",
+    "SubmitTimeoutError", "TaskFuture", "TicketFuture", "TryAgain", "WorkpoolError", "options",
+    "preset", "task", "version", "wait_all", "wait_any",
 ]
 
 

@@ -9,8 +9,8 @@ waits for workers must not hold what the workers' callbacks need.
 import ctypes
 import ctypes.util
 import os
-from ctypes import (CFUNCTYPE, POINTER, Structure, c_char, c_char_p, c_int32, c_int64, c_size_t,
-                    c_uint32, c_uint64, c_void_p)
+from ctypes import (CFUNCTYPE, POINTER, Structure, c_char, c_char_p, c_double, c_int32, c_int64,
+                    c_size_t, c_uint32, c_uint64, c_void_p)
 from pathlib import Path
 from typing import Any, List
 
@@ -97,6 +97,11 @@ LOG_DEBUG = 4
 OPTION_UINT = 0
 OPTION_TIME = 1
 OPTION_CHOICE = 2
+
+POLICY_SHADOW = 1
+POLICY_KEEP = 2
+
+DECISION_SHADOW = 1
 
 # How a pool is closed.
 DRAIN = 0
@@ -200,12 +205,88 @@ class DeadLetter(Structure):
     ]
 
 
+class Load(Structure):
+    """pool_load_t"""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("workers_live", c_uint32),
+        ("workers_idle", c_uint32),
+        ("workers_blocked", c_uint32),
+        ("workers_hung", c_uint32),
+        ("workers_min", c_uint32),
+        ("workers_max", c_uint32),
+        ("target", c_uint32),
+        ("now_ns", c_uint64),
+        ("wall_s", c_int64),
+        ("dt_ns", c_uint64),
+        ("queued", c_uint64),
+        ("queue_limit", c_uint64),
+        ("head_age_ns", c_uint64),
+        ("arrived", c_uint64),
+        ("started", c_uint64),
+        ("ended", c_uint64),
+        ("failed", c_uint64),
+        ("wait_mean_s", c_double),
+        ("wait_p99_s", c_double),
+        ("service_s", c_double),
+        ("cores", c_double),
+        ("runnable", c_double),
+        ("others", c_double),
+    ]
+
+
+class Policy(Structure):
+    """pool_policy_t"""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("flags", c_uint32),
+        ("name", c_char_p),
+        ("signal", c_void_p),
+        ("decide", c_void_p),
+        ("cooldown", c_void_p),
+        ("user", c_void_p),
+        ("tick_ns", c_int64),
+        ("patience_ns", c_int64),
+    ]
+
+
+class Decision(Structure):
+    """pool_decision_t"""
+
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("reason", c_int32),
+        ("flags", c_uint32),
+        ("workers_before", c_uint32),
+        ("workers", c_uint32),
+        ("workers_live", c_uint32),
+        ("workers_idle", c_uint32),
+        ("workers_hung", c_uint32),
+        ("number", c_uint64),
+        ("at_ns", c_uint64),
+        ("queued", c_uint64),
+        ("head_age_ns", c_uint64),
+        ("runnable", c_double),
+        ("cores", c_double),
+        ("goodput", c_double),
+        ("signal", c_double),
+    ]
+
+
 # arg, result
 DONE_FN = CFUNCTYPE(None, c_void_p, POINTER(Result))
 # user, arg, result, history, history_count
 DEAD_LETTER_FN = CFUNCTYPE(None, c_void_p, c_void_p, POINTER(Result), POINTER(Attempt), c_uint32)
 # user, pool, task
 STUCK_FN = CFUNCTYPE(None, c_void_p, c_uint64, POINTER(Running))
+# user, load
+SIGNAL_FN = CFUNCTYPE(c_double, c_void_p, POINTER(Load))
+# user, load, signal -> workers
+DECIDE_FN = CFUNCTYPE(c_uint32, c_void_p, POINTER(Load), c_double)
+# user, load, workers -> whether
+COOLDOWN_FN = CFUNCTYPE(c_int32, c_void_p, POINTER(Load), c_uint32)
 
 
 class Options(Structure):
@@ -254,6 +335,10 @@ class Options(Structure):
         ("stuck_user", c_void_p),
         ("task_isolation", c_int32),
         ("dead_letter_limit", c_uint32),
+        ("policy", c_char_p),
+        ("budget", c_uint64),
+        ("budget_floor", c_uint32),
+        ("budget_weight", c_uint32),
     ]
 
 
@@ -432,6 +517,8 @@ _SIGNATURES = {
     "pool_ctx_attempt": (c_uint32, [c_void_p]),
     "pool_ctx_deadline_ns": (c_uint64, [c_void_p]),
     "pool_ctx_token": (c_uint64, [c_void_p]),
+    "pool_ctx_block_begin": (c_int32, [c_void_p]),
+    "pool_ctx_block_end": (c_int32, [c_void_p]),
     "pool_wait": (c_int32, [c_uint64, c_uint32, c_int64, POINTER(Result), c_uint32]),
     "pool_wait_many": (c_int32, [POINTER(c_uint64), c_uint32, c_int32, c_int64, POINTER(c_uint32)]),
     "pool_wait_idle": (c_int32, [c_uint64, c_int64]),
@@ -457,6 +544,16 @@ _SIGNATURES = {
     "pool_hook_add": (c_int32, [c_uint64, c_void_p, c_void_p, c_void_p, POINTER(c_uint64)]),
     "pool_hook_remove": (c_int32, [c_uint64, c_uint64]),
     "pool_tune": (c_int32, [c_uint64, c_uint32]),
+    "pool_policy_init": (c_int32, [POINTER(Policy), c_uint32]),
+    "pool_set_policy": (c_int32, [c_uint64, POINTER(Policy)]),
+    "pool_decisions": (c_int32, [c_uint64, c_uint64, c_void_p, c_uint32, c_uint32,
+                                 POINTER(c_uint32)]),
+    "pool_budget_create": (c_int32, [c_uint32, POINTER(c_uint64)]),
+    "pool_budget_jobserver": (c_int32, [POINTER(c_uint64)]),
+    "pool_budget_set": (c_int32, [c_uint64, c_uint32]),
+    "pool_budget_release": (c_int32, [c_uint64]),
+    "pool_reason_name": (c_char_p, [c_int32]),
+    "pool_health": (c_int32, [c_uint64]),
     "pool_stats": (c_int32, [c_uint64, POINTER(Stats), c_uint32]),
     "pool_running": (c_int32, [c_uint64, c_int64, c_void_p, c_uint32, c_uint32, POINTER(c_uint32)]),
 }

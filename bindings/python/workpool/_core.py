@@ -27,7 +27,7 @@ from collections import OrderedDict
 from typing import (TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Set, Tuple,
                     TypeVar)
 
-from . import _abi, _worker, errors, stats
+from . import _abi, _worker, errors, scaling, stats
 from ._units import name_of
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ class Core:
         self.watermark = settings.watermark
         self.stuck = settings.stuck
         self.log = settings.log
+        self.policies = scaling.PolicySeats()
         self.released = False
         self.class_retry: "Dict[int, Retry]" = {}
         if self.watermark is not None:
@@ -129,6 +130,12 @@ class Core:
             error = errors.last_error(status)
             self.release()
             raise error
+        if settings.policy is not None:
+            try:
+                self.policies.set(self.handle, settings.policy)
+            except BaseException:
+                self.release()
+                raise
 
     # ---- calls ------------------------------------------------------------------------------
 
@@ -238,6 +245,7 @@ class Core:
 
     def release(self) -> None:
         """Gives the pool up without waiting: safe in a finaliser, on any thread, in a task."""
+        self.policies.give_up(self.handle, False)
         handle = self._take()
         if handle:
             self.released = True
@@ -270,6 +278,7 @@ class Core:
             handle = self._take()
             if handle:
                 errors.check(_lib.pool_destroy(handle))
+                self.policies.forget()
                 _logging.pop(self.id, None)
 
     def interrupt_tasks(self) -> None:
@@ -420,6 +429,7 @@ def _at_exit() -> None:
     exiting = True
     for core in list(_cores.values()):
         try:
+            core.policies.give_up(core.handle, True)
             core.exit()
         except errors.WorkpoolError as error:
             print(f"workpool: {core.name}: {error}", file=sys.stderr)
@@ -435,6 +445,7 @@ def _at_exit_at_last() -> None:
     global exiting
     exiting = True
     for core in list(_cores.values()):
+        core.policies.give_up(core.handle, True)
         Core.exit(core)
 
 

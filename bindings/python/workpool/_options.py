@@ -10,7 +10,9 @@ from . import _abi, errors
 from ._core import FOREVER_NS, pieces
 from ._native import DEAD_LETTER
 from ._units import U32, U64, choice, nanoseconds, optional_ns, positive_ns, whole
+from .budget import Budget
 from .rules import DROPS, ON_FULL, ON_RATE, Rate, rate_of
+from .scaling import AnyPolicy
 
 _STRATEGIES: Dict[str, int] = {
     "stealing": _abi.STRATEGY_STEALING, "fifo": _abi.STRATEGY_FIFO, "lifo": _abi.STRATEGY_LIFO,
@@ -43,6 +45,7 @@ class Settings(NamedTuple):
     watermark: Optional[Callable[[bool, int], object]]
     stuck: Optional[Callable[[Any], object]]
     log: Optional[Callable[[int, str], object]]
+    policy: AnyPolicy  # if it is in Python
 
 
 def make_settings(*, workers_min: int = 0, workers_max: int = 0, keep_alive: Optional[float] = 1.0,
@@ -59,7 +62,9 @@ def make_settings(*, workers_min: int = 0, workers_max: int = 0, keep_alive: Opt
                   task_isolation: str = "none", workers_limit: int = 0, prestart: int = 0,
                   inherit_affinity: bool = False, on_exception: str = "capture",
                   log: Union[None, logging.Logger, Callable[[int, str], object]] = None,
-                  log_level: str = "info") -> Settings:
+                  log_level: str = "info", policy: AnyPolicy = None,
+                  budget: Optional[Budget] = None, budget_floor: int = 0,
+                  budget_weight: int = 1) -> Settings:
     """Pool has the meaning of each."""
     options = _abi.Options()
     errors.check(_abi.lib.pool_options_init(ctypes.byref(options), ctypes.sizeof(options)))
@@ -102,12 +107,20 @@ def make_settings(*, workers_min: int = 0, workers_max: int = 0, keep_alive: Opt
     level = choice("log_level", log_level, _LOG_LEVELS)
     if log is not None:
         options.log_level = level
+    if isinstance(policy, str):
+        options.policy = policy.encode("utf-8")
+        policy = None
+    options.budget_floor = whole("budget_floor", budget_floor, U32)
+    if whole("budget_weight", budget_weight, U32, 1) != 1:  # which is the default
+        options.budget_weight = budget_weight
+    if budget is not None:
+        options.budget = budget.handle
     one_by_one = (options.strategy in (_abi.STRATEGY_LIFO, _abi.STRATEGY_PRIORITY)
                   or options.on_full == _abi.ON_FULL_CALLER_RUNS or options.on_full in DROPS
                   or codel_target is not None or stuck_after is not None
                   or dead_letter is not None)
     return Settings(options, submit_timeout_ns, one_by_one, dead_letter, watermark, stuck,
-                    log.log if isinstance(log, logging.Logger) else log)
+                    log.log if isinstance(log, logging.Logger) else log, policy)
 
 
 def _limit(name: str, value: Optional[int], without: int) -> int:
@@ -189,4 +202,5 @@ _PRESET_FIELDS: Dict[str, Tuple[str, Callable[[Any], Any]]] = {
     "queue_limit": ("queue_limit", lambda limit: None if limit == _abi.UNLIMITED else limit),
     "on_full": ("on_full", _named(ON_FULL)),
     "strategy": ("strategy", _named(_STRATEGIES)),
+    "policy": ("policy", lambda name: name.decode("ascii")),
 }

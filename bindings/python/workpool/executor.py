@@ -16,7 +16,7 @@ import weakref
 from concurrent import futures
 from concurrent.futures.thread import BrokenThreadPool
 from typing import (TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Optional, Set,
-                    Tuple, TypeVar)
+                    Tuple, TypeVar, Union)
 
 from . import _abi, _core, _tasks, _worker, errors
 from ._core import Call, Core
@@ -26,6 +26,7 @@ from ._options import Settings, make_settings
 from ._tasks import TaskCalls, TaskFuture, task_futures
 from .group import Group
 from .rules import Rules
+from .scaling import ScalingCalls
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
@@ -37,6 +38,8 @@ T = TypeVar("T")
 _lib = _abi.lib
 # How long _threads waits for workers that are about to start.
 _SETTLE_S = 1.0
+# What 0 means for workers_max.
+_AUTOMATIC = 1024
 _NO_RULES = Rules()
 
 
@@ -108,7 +111,7 @@ class _ExecutorCore(Core):
                 self.release()
 
 
-class Executor(NativeCalls, TaskCalls, futures.Executor):
+class Executor(NativeCalls, TaskCalls, ScalingCalls, futures.Executor):
     """ThreadPoolExecutor on libworkpool.
 
     max_workers         as the standard executor: by default min(32, CPUs + 4)
@@ -121,8 +124,9 @@ class Executor(NativeCalls, TaskCalls, futures.Executor):
     options             submit_timeout, strategy, lanes, aging, lane_limit, queue_limit_bytes, rate,
                         on_rate, codel_target, codel_interval, retry_budget, dead_letter,
                         queue_high, queue_low, watermark, stuck_after, stuck, log, log_level,
-                        on_exception, prestart, workers_limit, inherit_affinity, task_isolation: as
-                        for Pool; workers_max, as preset() has it, is max_workers
+                        on_exception, prestart, workers_limit, inherit_affinity, task_isolation,
+                        policy, budget, budget_floor, budget_weight: as for Pool; workers_max, as
+                        preset() has it, is max_workers
 
     What was submitted still finishes when the last reference is dropped, and at the end of the
     interpreter."""
@@ -247,6 +251,13 @@ class Executor(NativeCalls, TaskCalls, futures.Executor):
         """Sets the number of workers by hand, also under load; 0 gives it back to the scaler."""
         errors.check(_lib.pool_tune(self._core.handle, workers))
         self._core.workers_wanted = workers or self._max_workers
+
+    def set(self, name: str, value: Union[None, str, int, float]) -> None:
+        super().set(name, value)
+        if name == "workers_max":
+            self._max_workers = self._core.workers_wanted = int(self.get(name)) or _AUTOMATIC
+
+    set.__doc__ = TaskCalls.set.__doc__
 
     # ---- what programs look at although it is private ---------------------------------------
 

@@ -20,7 +20,9 @@ from ._options import QUEUE_LIMIT, make_settings
 from ._tasks import TaskCalls
 from ._ticket import TicketFuture
 from ._units import timeout_ns
+from .budget import Budget
 from .rules import Rate, Rules
+from .scaling import AnyPolicy, ScalingCalls
 from .stats import Running
 
 _lib = _abi.lib
@@ -120,11 +122,16 @@ _START = _abi.address(_start_callback)
 _STOP = _abi.address(_stop_callback)
 
 
-class Pool(NativeCalls, TaskCalls):
+class Pool(NativeCalls, TaskCalls, ScalingCalls):
     """An elastic pool of native workers.
 
     workers_min    workers kept when idle
-    workers_max    0 = automatic, from the CPUs that the process may use
+    workers_max    most workers; 0 = automatic: 1024, or what limits on threads leave
+    policy         what finds their number between these: see set_policy()
+    budget         a Budget against which they count, as those of other pools do; not with prestart
+                   and tune()
+    budget_floor   of it so many are the pool's whenever its tasks wait
+    budget_weight  and its share of the rest, relative to the others: 1 ... 1000
     keep_alive     seconds that an idle worker above workers_min stays; None = for ever
     name           shown in thread names
 
@@ -178,8 +185,8 @@ class Pool(NativeCalls, TaskCalls):
     idle, submit_timeout=0 does not wait, aging=0 rises at once. codel_target and codel_interval are
     more than 0.
 
-    watermark and stuck are called on a thread that other pools share: be quick. They, dead_letter
-    and log are held until the pool has ended.
+    watermark, stuck and a policy are called on a thread that other pools share: be quick. They,
+    dead_letter and log are held until the pool has ended, a policy until there is another one.
 
     Use it in a with statement, or call destroy(). Dropping the last reference, also inside one of
     its own tasks, releases the pool: what waits is cancelled, what runs ends. At the end of the
@@ -201,7 +208,9 @@ class Pool(NativeCalls, TaskCalls):
                  task_isolation: str = "none", workers_limit: int = 0, prestart: int = 0,
                  inherit_affinity: bool = False, on_exception: str = "capture",
                  log: Union[None, logging.Logger, Callable[[int, str], object]] = None,
-                 log_level: str = "info") -> None:
+                 log_level: str = "info", policy: AnyPolicy = None,
+                 budget: Optional[Budget] = None, budget_floor: int = 0,
+                 budget_weight: int = 1) -> None:
         self._core = Core(make_settings(
             workers_min=workers_min, workers_max=workers_max, keep_alive=keep_alive,
             queue_limit=queue_limit, on_full=on_full, submit_timeout=submit_timeout,
@@ -212,7 +221,8 @@ class Pool(NativeCalls, TaskCalls):
             watermark=watermark, stuck_after=stuck_after, stuck=stuck,
             task_isolation=task_isolation, workers_limit=workers_limit, prestart=prestart,
             inherit_affinity=inherit_affinity, on_exception=on_exception, log=log,
-            log_level=log_level), name)
+            log_level=log_level, policy=policy, budget=budget, budget_floor=budget_floor,
+            budget_weight=budget_weight), name)
         self._hook_ids: Dict[int, int] = {}
         finalizer = weakref.finalize(self, _abandon, self._core, self._hook_ids)
         finalizer.atexit = False

@@ -2,8 +2,9 @@
 """What the running task may ask about itself. Outside a task nothing is asked of it, and these say
 so: False, 0, None."""
 
+from contextlib import contextmanager
 from threading import get_ident
-from typing import Optional
+from typing import Iterator, Optional
 
 from . import _abi
 from ._core import running
@@ -39,3 +40,19 @@ def token() -> Optional[CancelToken]:
     here = running.get(get_ident())
     rules = None if here is None or here[1] is None else here[1]._rules
     return None if rules is None else rules.token
+
+
+@contextmanager
+def blocking() -> Iterator[None]:
+    """Around what blocks for long without the processor: a query, a download, a lock. Meanwhile
+    another worker may be up in this one's place at once; without it the pool finds that out by
+    itself, within some milliseconds. They may be nested."""
+    here = running.get(get_ident())
+    if here is None:
+        yield
+        return
+    _lib.pool_ctx_block_begin(here[0])
+    try:
+        yield
+    finally:
+        _lib.pool_ctx_block_end(here[0])

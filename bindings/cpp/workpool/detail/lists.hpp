@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Lists of a pool, whose length is not known before.
+// Lists and texts of a pool, whose length is not known before.
 #ifndef WORKPOOL_DETAIL_LISTS_HPP_
 #define WORKPOOL_DETAIL_LISTS_HPP_
 
 #include <workpool/workpool.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 #include <workpool/error.hpp>
+#include <workpool/policy.hpp>
 #include <workpool/result.hpp>
 
 namespace workpool {
@@ -24,6 +27,26 @@ inline std::vector<running_task> list_running(pool_t pool, std::chrono::nanoseco
     const bool all = n < found.size();
     found.resize(all ? n : 2 * found.size());
     if (all) return found;
+  }
+}
+
+inline std::vector<decision> list_decisions(pool_t pool, std::uint64_t after) {
+  std::vector<decision> found(256);  // as many as are kept
+  std::uint32_t n = 0;
+  check(pool_decisions(pool, after, found.data(), sizeof(decision),
+                       static_cast<std::uint32_t>(found.size()), &n));
+  found.resize(n);
+  return found;
+}
+
+inline std::string get_option(pool_t pool, const std::string& name) {
+  std::string value(32, '\0');
+  std::size_t needed = 0;
+  for (;;) {
+    check(pool_get(pool, name.c_str(), &value[0], value.size(), &needed));
+    const bool all = needed <= value.size();
+    value.resize(all ? needed - 1 : needed);
+    if (all) return value;
   }
 }
 
