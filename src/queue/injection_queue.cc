@@ -70,17 +70,23 @@ void InjectionQueue::Retire(Block* block) {
   used_bytes_ -= block->bytes;
 }
 
-bool InjectionQueue::AddBlock() {
+InjectionQueue::Block* InjectionQueue::TakeBlock(size_t bytes) {
   Block* block = spare_;
   if (block != nullptr) {
     spare_ = block->next;
     spare_bytes_.store(spare_bytes_.load(kRelaxed) - block->bytes, kRelaxed);
   } else {
-    block = Block::Make(tail_ == nullptr ? kFirstBytes
-                                         : std::clamp(kGrowth * tail_->bytes, kSecondBytes, kLargestBytes));
-    if (block == nullptr) return false;
+    block = Block::Make(bytes);
+    if (block == nullptr) return nullptr;
   }
   used_bytes_ += block->bytes;
+  return block;
+}
+
+bool InjectionQueue::AddBlock() {
+  Block* block = TakeBlock(tail_ == nullptr ? kFirstBytes
+                                            : std::clamp(kGrowth * tail_->bytes, kSecondBytes, kLargestBytes));
+  if (block == nullptr) return false;
   block->next = nullptr;
   if (tail_ == nullptr) {
     head_ = block;
@@ -116,9 +122,8 @@ uint32_t InjectionQueue::Push(const Slot* slots, uint32_t count, bool counted) {
 bool InjectionQueue::PutBack(Slot slot) {
   if (Size() == 0) return Push(&slot, 1, false) == 1;
   if (head_index_ == 0) {
-    Block* block = Block::Make(kFirstBytes);
+    Block* block = TakeBlock(kFirstBytes);
     if (block == nullptr) return false;
-    used_bytes_ += block->bytes;
     block->next = head_;
     head_ = block;
     head_index_ = block->capacity;

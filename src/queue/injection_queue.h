@@ -89,6 +89,8 @@ class alignas(kCacheLine) InjectionQueue {
 
   void Retire(Block* block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   [[nodiscard]] Block* DetachSpares(size_t keep_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A spare one, or a new one of so many bytes; nullptr: no memory.
+  [[nodiscard]] Block* TakeBlock(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool AddBlock() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   SpinLock mu_;
