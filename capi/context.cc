@@ -102,16 +102,23 @@ pool_token_t pool_ctx_token(pool_ctx_t* ctx) {
 pool_status_t pool_ctx_block_begin(pool_ctx_t* ctx) {
   return Guard(__func__, [&]() -> Status {
     const Status status = CheckContext(ctx);
-    if (status == POOL_OK && ctx->worker != nullptr) ctx->worker->BeginAnnouncedBlock();
-    return status;
+    if (status != POOL_OK) return status;
+    ++ctx->blocks;
+    if (ctx->worker != nullptr) ctx->worker->BeginAnnouncedBlock();
+    return POOL_OK;
   });
 }
 
 pool_status_t pool_ctx_block_end(pool_ctx_t* ctx) {
   return Guard(__func__, [&]() -> Status {
     const Status status = CheckContext(ctx);
-    if (status != POOL_OK || ctx->worker == nullptr || ctx->worker->EndAnnouncedBlock()) return status;
-    return FailConst(POOL_E_INVALID, "the task has not begun to block; call pool_ctx_block_begin first");
+    if (status != POOL_OK) return status;
+    if (ctx->blocks == 0) {
+      return FailConst(POOL_E_INVALID, "the task has not begun to block; call pool_ctx_block_begin first");
+    }
+    --ctx->blocks;
+    if (ctx->worker != nullptr) (void)ctx->worker->EndAnnouncedBlock();
+    return POOL_OK;
   });
 }
 

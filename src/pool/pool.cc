@@ -77,6 +77,10 @@ Status Pool::Prestart() {
     const Status status = engine_.timers.Start();
     if (status != POOL_OK) return status;
   }
+  if (looks_first_) {
+    const Status status = scaler_.load(kAcquire)->LookAgain();
+    if (status != POOL_OK) return status;
+  }
   if (prestart_ == 0 || engine_.workers.StartUpTo(prestart_)) return POOL_OK;
   return FailConst(POOL_E_THREAD, "options.prestart workers could not all be started");
 }

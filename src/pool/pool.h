@@ -192,7 +192,8 @@ class Pool {
   Mutex health_mu_;
   uint64_t health_begun_ ABSL_GUARDED_BY(health_mu_) = 0;  // runs begun, as of health_ns_
   uint64_t health_ns_ ABSL_GUARDED_BY(health_mu_) = 0;     // since when nothing has moved; 0: all is well
-  bool in_budget_ = false;  // constant once created
+  bool in_budget_ = false;    // constant once created
+  bool looks_first_ = false;  // the policy keeps workers from the beginning
   Mutex scaler_mu_;  // who makes it
   Atomic<Scaler*> scaler_{nullptr};  // nullptr: nothing to decide
   Atomic<uint32_t> refs_{1};

@@ -14,7 +14,11 @@ Status Pool::BeginScaling(const pool_options_t& options, Budget* budget) {
   if (options.policy == nullptr && budget == nullptr && engine_.workers.max() <= engine_.workers.base()) return POOL_OK;
   Policy* policy = nullptr;
   Status status = Policy::Parse(options.policy != nullptr ? options.policy : "auto", &policy);
+  const bool keeps = status == POOL_OK && policy->keeps();
   if (status == POOL_OK) status = EnsureScaler(policy);
+  // Until the first look, which is asked for when the pool is made.
+  if (status == POOL_OK && keeps && budget == nullptr) engine_.workers.Aim(1, 1, true);
+  looks_first_ = keeps;
   if (status != POOL_OK || budget == nullptr) return status;
   in_budget_ = true;
   const uint32_t weight = options.budget_weight != 0 ? options.budget_weight : 1;

@@ -34,6 +34,7 @@ struct Decision {
   uint32_t workers = 0;       // the target
   Reason reason = Reason::kHold;
   uint64_t again_ns = kNever;  // look again then, also if nothing waits
+  double signal = 0;           // what it was decided by, of the user's own
 };
 
 class Decider {

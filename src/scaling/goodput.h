@@ -17,6 +17,7 @@ class Goodput {
   void Note(const LoadSample& sample, double settle_max_s) {
     age_s_ += sample.dt_s();
     raw_ += static_cast<double>(sample.ended - sample.failed);
+    any_ = any_ || sample.ended > 0;
     if (!settled_) {
       settled_ = age_s_ >= std::min(settle_max_s, std::max(sample.oldest_run_s, sample.service_s));
       return;
@@ -33,6 +34,8 @@ class Goodput {
   [[nodiscard]] double span_s() const { return span_s_; }
   [[nodiscard]] double ended() const { return ended_; }
   [[nodiscard]] double rate() const { return span_s_ > 0 ? good_ / span_s_ : 0; }
+  // Something has ended, well or not, since the change.
+  [[nodiscard]] bool any() const { return any_; }
   // With what was begun before the change.
   [[nodiscard]] double raw_rate() const { return age_s_ > 0 ? raw_ / age_s_ : 0; }
   [[nodiscard]] double error_share() const { return ended_ > 0 ? 1 - good_ / ended_ : 0; }
@@ -42,6 +45,7 @@ class Goodput {
  private:
   double age_s_ = 0;
   bool settled_ = false;
+  bool any_ = false;
   double raw_ = 0;
   double span_s_ = 0;
   double good_ = 0;

@@ -58,7 +58,8 @@ Decision IdleCore::Grow(const LoadSample& sample) {
   const double idle = sample.idle_cores();
   if (idle <= reserve) {
     // The CPUs are at work; hung workers, which are not, are stood in for all the same.
-    return hold;
+    const uint32_t compensated = std::min(Base(sample) + sample.hung, sample.workers_max);
+    return compensated > sample.target ? Decision{compensated, Reason::kCompensated} : hold;
   }
   const double share = std::max(options_.cpu_share_min, sample.runnable / std::max<uint32_t>(busy, 1));
   const double service_s = sample.service_s > 0 ? sample.service_s : options_.drain_s;

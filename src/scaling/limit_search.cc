@@ -82,7 +82,11 @@ Decision LimitSearch::Open(const LoadSample& sample, uint32_t wanted, uint32_t b
   const uint32_t known_level = Whole(options_.known * healthy_);
   if (sample.service_s > 0 && healthy_ > options_.known_from * base && wanted > known_level) {
     if (target_ >= known_level) {
-      if (window_.age_s() < sample.service_s || window_.raw_rate() < options_.slack * usual_rate_) return {target_, Reason::kPaced};
+      // Not for long: fewer may end because those that run now take longer.
+      if (window_.age_s() < std::min(sample.service_s, options_.known_hold_s) ||
+          (window_.age_s() < options_.known_hold_s && window_.raw_rate() < options_.slack * usual_rate_)) {
+        return {target_, Reason::kPaced};
+      }
       wanted = std::min(wanted, 2 * target_);
     } else {
       wanted = known_level;
@@ -94,7 +98,7 @@ Decision LimitSearch::Open(const LoadSample& sample, uint32_t wanted, uint32_t b
     return {std::min(wanted, std::max(Whole(free_level), target_)), Reason::kStarved};
   }
   // Beyond it the last step must have paid, or nothing at all has ended that could tell.
-  const bool silent = window_.ended() == 0 && window_.age_s() >= options_.persist_s &&
+  const bool silent = !window_.any() && window_.age_s() >= options_.persist_s &&
                       window_.age_s() >= std::min(sample.service_s, options_.window_max_s) + options_.persist_s * 0.2;
   if (!Measured() && !silent) return {target_, Reason::kPaced};
   before_ = known ? Level{static_cast<double>(target_), window_.rate(), window_.starved()} : Level{};
@@ -118,9 +122,9 @@ Decision LimitSearch::Search(const LoadSample& sample, uint32_t wanted, uint32_t
         doubt_ = false;
         const bool errors = window_.error_share() >= options_.error_share;
         const bool enough = best_.rate == 0 && !errors;  // what made it look is over
-        best_ = {limit_, rate, window_.starved()};
+        best_ = {limit_, rate, window_.starved(), window_.error_share()};
         if (!starved || limit_ <= base || enough) {
-          Rest(sample.now_s());
+          Rest(sample.now_ns);
         } else {
           MoveTo(std::max<double>(base, limit_ * (errors ? options_.cut_on_errors : options_.cut)), State::kDown);
         }
@@ -131,18 +135,19 @@ Decision LimitSearch::Search(const LoadSample& sample, uint32_t wanted, uint32_t
         return {Whole(paid), Reason::kSearchUp};
       } else {
         MoveTo(best_.workers, State::kRest);
-        Rest(sample.now_s());
+        Rest(sample.now_ns);
       }
       break;
     case State::kRest:
-      if (Measured() && window_.error_share() >= options_.error_share && limit_ > base) {
+      if (Measured() && ErrorsAreWorse() && limit_ > base) {
         best_.rate = rate;
+        best_.errors = window_.error_share();
         bad_ = limit_;
         MoveTo(std::max<double>(base, limit_ * options_.cut), State::kDown);
         break;
       }
       if (Measured() && window_.starved()) best_.rate = rate;
-      if (!starved || sample.now_s() < rest_until_s_ || !Measured()) break;
+      if (!starved || sample.now_ns < rest_until_ns_ || !Measured()) break;
       if (static_cast<double>(++probes_) >= options_.probes_down_every && limit_ > base) {
         probes_ = 0;
         MoveTo(std::max<double>(base, limit_ * options_.probe_down), State::kDown);
@@ -151,24 +156,25 @@ Decision LimitSearch::Search(const LoadSample& sample, uint32_t wanted, uint32_t
       }
       break;
     case State::kUp:
-      if (!Measured() && !ErrorsAreHigh()) break;
-      if (!ErrorsAreHigh() && rate >= best_.rate * (1 + options_.gain * (limit_ / best_.workers - 1))) {
-        best_ = {limit_, rate, window_.starved()};
+      if (!Measured() && !ErrorsAreWorse()) break;
+      if (!ErrorsAreWorse() && rate >= best_.rate * (1 + options_.gain * (limit_ / best_.workers - 1))) {
+        best_ = {limit_, rate, window_.starved(), window_.error_share()};
         backoff_s_ = options_.backoff_first_s;
         if (bad_ <= limit_) bad_ = 0;
         if (starved) {
           MoveTo(ProbeUp(), State::kUp);
         } else {
-          Rest(sample.now_s());
+          Rest(sample.now_ns);
         }
       } else {
         backoff_s_ = std::min(backoff_s_ * 2, options_.backoff_max_s);
         bad_ = limit_;
         MoveTo(best_.workers, State::kRest);
-        Rest(sample.now_s());
+        Rest(sample.now_ns);
       }
       break;
   }
+  limit_ = std::max<double>(limit_, base);
   const uint32_t allowed = Whole(limit_);
   if (allowed < target_) return {allowed, Reason::kSearchDown};
   if (wanted <= target_) return {target_, Reason::kHold};
@@ -190,6 +196,12 @@ bool LimitSearch::ErrorsAreHigh() const {
          share >= options_.error_ratio * errors_usual_;
 }
 
+bool LimitSearch::ErrorsAreWorse() const {
+  const double share = window_.error_share();
+  return window_.ended() >= options_.error_runs / 2 && share >= options_.error_share &&
+         share >= options_.error_ratio * std::max(errors_usual_, best_.errors);
+}
+
 bool LimitSearch::Measured() const {
   if (window_.span_s() < options_.persist_s) return false;
   return window_.ended() >= options_.ended_min || window_.span_s() >= options_.window_max_s;
@@ -209,9 +221,9 @@ double LimitSearch::ProbeUp() const {
   return std::max(best_.workers + 1, std::min(next, (best_.workers + bad_) / 2));
 }
 
-void LimitSearch::Rest(double now_s) {
+void LimitSearch::Rest(uint64_t now_ns) {
   state_ = State::kRest;
-  rest_until_s_ = now_s + backoff_s_;
+  rest_until_ns_ = TimeAfter(now_ns, static_cast<uint64_t>(backoff_s_ * 1e9));
 }
 
 }  // namespace workpool

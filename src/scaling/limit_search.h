@@ -20,6 +20,7 @@ struct LimitSearchOptions {
   double window_max_s = 1;        // but not longer than this; so long it also waits for tasks begun before
   double known = 2;               // times the level that was enough lately: beyond it growth waits for what it does
   double known_from = 1.25;       // times the base: a level below it says nothing of what tasks wait for
+  double known_hold_s = 0.1;      // but not for longer than this
   double slack = 0.7;             // of the goodput before, that must still be there then
   double healthy_memory_s = 2;    // over which the level that was enough is remembered
   double cut = 0.7;
@@ -62,16 +63,19 @@ class LimitSearch {
     double workers = 0;
     double rate = 0;       // goodput there
     bool full = false;     // tasks waited all the time: more could not be done
+    double errors = 0;     // share of runs that failed there
   };
 
   [[nodiscard]] Decision Open(const LoadSample& sample, uint32_t wanted, uint32_t base, double free_level);
   [[nodiscard]] Decision Search(const LoadSample& sample, uint32_t wanted, uint32_t base, bool starved);
   void NoteErrors(const LoadSample& sample);
   [[nodiscard]] bool ErrorsAreHigh() const;
+  // More fail here than at the best level, and than usual.
+  [[nodiscard]] bool ErrorsAreWorse() const;
   // The window at this level says something.
   [[nodiscard]] bool Measured() const;
   void MoveTo(double workers, State state);
-  void Rest(double now_s);
+  void Rest(uint64_t now_ns);
   // The next level to try above the best one.
   [[nodiscard]] double ProbeUp() const;
 
@@ -88,7 +92,7 @@ class LimitSearch {
   double usual_work_ = 0;    // workers at work, smoothed like
   double usual_rate_ = 0;  // goodput, smoothed like
   double healthy_ = 0;   // the target, smoothed, while nothing failed
-  double rest_until_s_ = 0;
+  uint64_t rest_until_ns_ = 0;
   double backoff_s_ = 0;
   double content_s_ = 0;  // nobody has starved for so long
   uint32_t probes_ = 0;

@@ -6,6 +6,7 @@
 #include "base/allowance.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "worker/worker.h"
 
 namespace workpool {
@@ -72,7 +73,8 @@ void LoadReader::ReadWorkers(bool fresh, double hung_after_s, LoadReading* readi
   const double dt_s = static_cast<double>(now_ns - std::min(now_ns, last_ns_)) * 1e-9;
   uint32_t working = 0;
   uint32_t sampled = 0;
-  uint32_t known = 0;  // of these
+  uint32_t known = 0;
+  uint32_t asked = 0;
   double shares = 0;
   const uint32_t first = count > 0 ? turn_ % count : 0;
   for (uint32_t n = 0; n < count; ++n) {
@@ -87,7 +89,7 @@ void LoadReader::ReadWorkers(bool fresh, double hung_after_s, LoadReading* readi
     reading->waiting += worker->deque().SizeApprox();
     Seen& seen = seen_[i];
     const int32_t tid = worker->tid();
-    if (tid != seen.tid) seen = {.runs = runs, .since_ns = now_ns, .tid = tid, .mark = {}, .share = 0};
+    if (tid != seen.tid) seen = {.runs = runs, .since_ns = now_ns, .tid = tid, .mark = {}, .share = 0, .share_known = false};
     const bool busy = worker->busy();
     const bool moved = runs != seen.runs;
     if (moved || !busy) {
@@ -96,6 +98,7 @@ void LoadReader::ReadWorkers(bool fresh, double hung_after_s, LoadReading* readi
     }
     if (!busy && !moved) {
       seen.mark.known = false;
+      seen.share_known = false;
       continue;
     }
     ++working;
@@ -105,15 +108,23 @@ void LoadReader::ReadWorkers(bool fresh, double hung_after_s, LoadReading* readi
       const double ran_s = sampler_->RunnableSeconds(tid, now_ns, &seen.mark);
       if (again) {
         seen.share = ran_s / (static_cast<double>(now_ns - before_ns) * 1e-9);
-        shares += seen.share;
-        ++known;
+        seen.share_known = true;
+        if (ran_s == 0 && busy && asked < kAskedStates) {
+          ++asked;
+          if (ThreadState(tid) == 'R') seen.share = 1;
+        }
       }
       ++sampled;
-      turn_ = i + 1;
+      // After a time in which nobody looked, the same ones again: only then is anything known.
+      if (!fresh) turn_ = i + 1;
+    }
+    if (seen.share_known) {
+      shares += seen.share;
+      ++known;
     }
     const double age_s = static_cast<double>(now_ns - seen.since_ns) * 1e-9;
     if (!busy) continue;
-    if (age_s > hung_after_s && seen.mark.known && seen.share < kHungShare) {
+    if (age_s > hung_after_s && seen.share_known && seen.share < kHungShare) {
       ++reading->hung;
     } else {
       reading->oldest_run_s = std::max(reading->oldest_run_s, age_s);

@@ -36,8 +36,13 @@ class LoadReader {
     uint64_t since_ns = 0;   // when this count was seen first
     int32_t tid = 0;
     UsageMark mark;
-    double share = 0;        // of the time that its thread ran or waited for a CPU, once it was looked at twice
+    double share = 0;        // of the time that its thread ran or waited for a CPU
+    bool share_known = false;  // it was looked at twice since it began to work
   };
+
+  // Of the threads that seem to have slept all the time, so many are asked whether they wait for a CPU: that delay is
+  // booked only when they get it.
+  static constexpr uint32_t kAskedStates = 4;
 
   // Room for count workers. False: no memory.
   [[nodiscard]] bool Grow(uint32_t count);

@@ -1,5 +1,7 @@
 #include "scaling/own_decider.h"
 
+#include "worker/call_out.h"
+
 namespace workpool {
 
 pool_load_t PublicLoad(const LoadSample& sample) {
@@ -33,13 +35,21 @@ pool_load_t PublicLoad(const LoadSample& sample) {
 
 Decision OwnDecider::Decide(const LoadSample& sample) {
   const pool_load_t load = PublicLoad(sample);
-  const double signal = own_.signal != nullptr ? own_.signal(own_.user, &load) : 0;
-  const uint32_t workers = own_.decide(own_.user, &load, signal);
-  if (workers == sample.target) return {workers, Reason::kHold};
-  if (own_.cooldown != nullptr && own_.cooldown(own_.user, &load, workers) == 0) {
-    return {sample.target, Reason::kCooldown};
+  // What one throws is nobody's: the number stays.
+  double signal = 0;
+  uint32_t workers = sample.target;
+  bool may = true;
+  CallOut([&] {
+    if (own_.signal != nullptr) signal = own_.signal(own_.user, &load);
+    const uint32_t wanted = own_.decide(own_.user, &load, signal);
+    if (wanted != sample.target && own_.cooldown != nullptr) may = own_.cooldown(own_.user, &load, wanted) != 0;
+    workers = wanted;
+  });
+  if (workers == sample.target) return {workers, Reason::kHold, kNever, signal};
+  if (!may) {
+    return {sample.target, Reason::kCooldown, kNever, signal};
   }
-  return {workers, Reason::kLoad};
+  return {workers, Reason::kLoad, kNever, signal};
 }
 
 }  // namespace workpool

@@ -61,6 +61,8 @@ constexpr PolicyOption kOptions[] = {
      .doc = "Times the level that was enough lately: beyond it growth waits for what it does."},
     WORKPOOL_CORE("known_from", search.known_from, kDecimal), .min = 0, .max = 1000,
      .doc = "If that level is so many times the CPUs or more."},
+    WORKPOOL_CORE("known_hold", search.known_hold_s, kTime), .min = 0, .max = 60,
+     .doc = "But not for longer than this."},
     WORKPOOL_CORE("slack", search.slack, kDecimal), .min = 0, .max = 1,
      .doc = "The share of the usual goodput that must be there then."},
     WORKPOOL_CORE("healthy_memory", search.healthy_memory_s, kTime), .min = 0.001, .max = 600,
@@ -100,7 +102,7 @@ constexpr PolicyOption kOptions[] = {
 
 constexpr PresetOptions kAuto = {};
 constexpr PresetOptions kCpu = {.core = {}, .per_core = 1};
-constexpr PresetOptions kIo = {.core = {.patience_s = 0.002, .free_workers = 256, .search = {}}};
+constexpr PresetOptions kIo = {.core = {.free_workers = 256, .search = {}}};
 constexpr PresetOptions kSharedDownstream = {.core = {.free_workers = 16, .search = {}}};
 constexpr PresetOptions kBatch = {.core = {.patience_s = 0.02, .search = {}}};
 
@@ -120,7 +122,7 @@ constexpr PolicyRow kRows[kPresetRows] = {
     Row("auto", kAuto, 0,
         "More workers while tasks wait and CPUs are idle, fewer by idle expiry; many more only while that pays."),
     Row("cpu", kCpu, 10, "As auto, for tasks that compute: at most one worker for each CPU."),
-    Row("io", kIo, 0, "As auto, for tasks that wait for others: free growth to 256 workers, and sooner."),
+    Row("io", kIo, 0, "As auto, for tasks that wait for others: free growth to 256 workers."),
     Row("shared-downstream", kSharedDownstream, 0,
         "As auto, for tasks that all call one service: beyond 16 workers each step must pay."),
     Row("batch", kBatch, 0.5, "As auto, for much at once and then nothing: later growth, and idle workers end sooner."),

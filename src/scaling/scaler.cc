@@ -85,12 +85,20 @@ uint64_t Scaler::Turn(void* memory) {
   const Finally unref([&] { engine.unref(engine); });
   {
     MutexLock lock(scaler.mu_);
-    if (scaler.turning_) return kNever;  // who turns says when to come again
+    if (scaler.turning_) {
+      scaler.missed_ = true;  // who turns looks again for this one
+      return kNever;
+    }
     scaler.turning_ = true;
   }
   const Finally over([&] {
-    MutexLock lock(scaler.mu_);
-    scaler.turning_ = false;
+    bool missed;
+    {
+      MutexLock lock(scaler.mu_);
+      scaler.turning_ = false;
+      missed = std::exchange(scaler.missed_, false);
+    }
+    if (missed) (void)scaler.service_->CallAt(scaler.client_, NowNs());
   });
   return scaler.Look();
 }
@@ -117,15 +125,19 @@ uint64_t Scaler::Look() {
 
 uint64_t Scaler::LookWith(Policy& policy) {
   const uint64_t begin_ns = NowNs();
-  const uint64_t tick_ns = std::max(std::min(policy.tick_ns(), kNever / kGapTicks / 2), kCostShare * cost_ns_);
+  const uint64_t tick_ns = std::max(std::min(policy.tick_ns(), kNever / kGapTicks / 2), std::min(kCostShare * cost_ns_, kCostPauseMaxNs));
   const bool fresh = std::exchange(asleep_, false) || begin_ns - look_ns_ > kGapTicks * tick_ns;
   const uint64_t cpu_ns = OwnCpuNs();
   const LoadSample sample = meter_.Measure(reader_.Read(fresh, service_s_), fresh);
   cost_ns_ = OwnCpuNs() - cpu_ns;
   service_s_ = sample.service_s;
   look_ns_ = begin_ns;
-  if (member_.budget() == nullptr) engine_.workers.SetBase(std::clamp(static_cast<uint32_t>(std::ceil(sample.cores)), std::max(sample.workers_min, 1u),
+  if (policy.keeps()) {
+    engine_.workers.SetBase(0);
+  } else if (member_.budget() == nullptr) {
+    engine_.workers.SetBase(std::clamp(static_cast<uint32_t>(std::ceil(sample.cores)), std::max(sample.workers_min, 1u),
                                      std::max(sample.workers_max, 1u)));
+  }
   if (adopt_.exchange(false, kRelaxed)) policy.Adopt(sample);
   Decision decision = Ask(seat_, policy, sample);
   if (member_.budget() != nullptr) decision = WithinBudget(sample, decision);
@@ -141,7 +153,7 @@ uint64_t Scaler::LookWith(Policy& policy) {
 Decision Scaler::Ask(PolicySeat& seat, Policy& policy, const LoadSample& sample) {
   if (!policy.own()) return policy.Decide(sample);
   // What it took, but for the time in which this thread had to wait for a CPU.
-  const auto spent_ns = [began_ns = NowNs(), before = OwnDelayNs()] {
+  const auto spent_ns = [before = OwnDelayNs(), began_ns = NowNs()] {
     const uint64_t took_ns = NowNs() - began_ns;
     return took_ns - std::min(took_ns, OwnDelayNs() - before);
   };
@@ -201,6 +213,7 @@ void Scaler::LookAside(LoadSample sample) {
     shadow_target_ = sample.target;
     return;
   }
+  if (shadow_target_ == 0) shadow_target_ = sample.target;
   sample.target = shadow_target_;
   const Decision decision = Ask(shadow_, *policy, sample);
   if (decision.workers == sample.target) return;
@@ -238,6 +251,7 @@ void Scaler::Note(const LoadSample& sample, const Decision& decision, uint32_t b
   note.runnable = sample.runnable;
   note.cores = sample.cores;
   note.goodput = sample.dt_ns > 0 ? static_cast<double>(sample.ended - std::min(sample.failed, sample.ended)) / sample.dt_s() : 0;
+  note.signal = decision.signal;
   decisions_.Add(note);
   engine_.log.Write(POOL_LOG_DEBUG, "%s%u to %u workers, %s: %llu wait, the first for %.1f ms; %.1f of %.1f CPUs",
                     (flags & POOL_DECISION_SHADOW) != 0 ? "would go from " : "", before, decision.workers,

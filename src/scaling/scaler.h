@@ -53,6 +53,7 @@ class Scaler {
   static constexpr uint32_t kQuietTicks = 4;
   // The time between two looks is at least so many times the CPU time that the last one took to see what there is.
   static constexpr uint64_t kCostShare = 100;
+  static constexpr uint64_t kCostPauseMaxNs = 100'000'000;
   // A gap of so many ticks was not watched.
   static constexpr uint64_t kGapTicks = 10;
   // Two looks within this say nothing.
@@ -89,6 +90,7 @@ class Scaler {
   Atomic<bool> adopt_{false};   // the target was somebody else's
   Mutex mu_;
   bool joined_ ABSL_GUARDED_BY(mu_) = false;
+  bool missed_ ABSL_GUARDED_BY(mu_) = false;   // somebody came meanwhile
   bool turning_ ABSL_GUARDED_BY(mu_) = false;  // a thread is inside Turn; user code there may wait, and another one come
   // ---- whoever turns
   LoadMeter meter_;

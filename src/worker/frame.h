@@ -24,22 +24,30 @@ struct pool_ctx {
   pool_ctx* parent;                // whose stop request and value it shares: a fork's parent; or nullptr
   uint64_t value;
   uint32_t epoch;                  // of fork, in which it began
+  uint32_t blocks = 0;             // announced, and not ended
 };
 
 namespace workpool {
 
 using Frame = pool_ctx;
 
+// What it has announced to block, and not ended, ends with it.
+void EndBlocksOf(Frame& frame);
+
 // Makes frame the innermost one of this thread.
 class FrameScope {
  public:
-  FrameScope(Tls& tls, Frame& frame) : tls_(tls), outer_(frame.outer) { tls.frame = &frame; }
-  ~FrameScope() { tls_.frame = outer_; }
+  FrameScope(Tls& tls, Frame& frame) : tls_(tls), frame_(frame), outer_(frame.outer) { tls.frame = &frame; }
+  ~FrameScope() {
+    tls_.frame = outer_;
+    if (frame_.blocks != 0) [[unlikely]] EndBlocksOf(frame_);
+  }
   FrameScope(const FrameScope&) = delete;
   FrameScope& operator=(const FrameScope&) = delete;
 
  private:
   Tls& tls_;
+  Frame& frame_;
   Frame* outer_;
 };
 

@@ -201,6 +201,12 @@ bool Worker::Attend() {
   return may_work;
 }
 
+void EndBlocksOf(Frame& frame) {
+  for (; frame.blocks > 0; --frame.blocks) {
+    if (frame.worker != nullptr) (void)frame.worker->EndAnnouncedBlock();
+  }
+}
+
 void Worker::BeginAnnouncedBlock() {
   // Before the next task it looks whether this one has ended them all.
   Disturb();
@@ -216,6 +222,7 @@ bool Worker::EndAnnouncedBlock() {
 void Worker::EndAnnouncedBlocks() {
   if (announced_ == 0) [[likely]] return;
   announced_ = 0;
+  frame_.blocks = 0;
   engine_.workers.EndBlocked();
 }
 

@@ -387,7 +387,7 @@ TEST_CASE("H17: every option of every policy has an effect", "[scaling]") {
 
 TEST_CASE("presets of the idle-core rule differ as they say", "[scaling]") {
   CHECK(Make("auto")->tick_ns() == 5 * kMs);
-  CHECK(Make("auto")->patience_ns() == 5 * kMs);
+  CHECK(Make("auto")->patience_ns() == 2 * kMs);
   CHECK(Make("auto")->keep_alive_ns() == 0);
   CHECK(Make("cpu")->keep_alive_ns() == 10 * kSecond);
   CHECK(Make("io")->patience_ns() == 2 * kMs);

@@ -48,7 +48,8 @@ struct Asked {
   bool watched() const { return engine->idle.Load().has(Census::kWatched); }
 };
 
-TEST_CASE("a scaler sleeps while nothing waits, and while workers are there for what waits", "[scaler]") {
+TEST_CASE("a scaler sleeps while nothing waits, and while workers are there for what waits",
+          "[scaler]") {
   Asked asked;
   const uint64_t calls = asked.calls;
   CHECK(HoldsThroughout([&] { return asked.calls == calls; }));
@@ -63,7 +64,8 @@ TEST_CASE("a scaler sleeps while nothing waits, and while workers are there for 
   CHECK_FALSE(asked.watched());
 }
 
-TEST_CASE("a scaler looks while tasks wait that nobody may take, and sleeps some ticks after", "[scaler]") {
+TEST_CASE("a scaler looks while tasks wait that nobody may take, and sleeps some ticks after",
+          "[scaler]") {
   Asked asked;
   for (int round = 0; round < 5; ++round) {
     Gate gate;
@@ -83,8 +85,10 @@ TEST_CASE("a scaler looks while tasks wait that nobody may take, and sleeps some
   }
 }
 
-TEST_CASE("however the scaler goes to sleep just as a task is queued, somebody comes for the task", "[scaler]") {
-  // Work that ends some ticks before more is queued, by turns at every moment up to the one in which the scaler lies down.
+TEST_CASE("however the scaler goes to sleep just as a task is queued, somebody comes for the task",
+          "[scaler]") {
+  // Work that ends some ticks before more is queued, by turns at every moment up to the one in
+  // which the scaler lies down.
   Asked asked;
   std::atomic<uint64_t> runs{0};
   for (uint64_t round = 0; round < Rounds(300); ++round) {
@@ -104,7 +108,8 @@ TEST_CASE("however the scaler goes to sleep just as a task is queued, somebody c
   CHECK(runs == Rounds(300));
 }
 
-TEST_CASE("a scaler does not look while the number is set by hand, nor while the pool is paused", "[scaler]") {
+TEST_CASE("a scaler does not look while the number is set by hand, nor while the pool is paused",
+          "[scaler]") {
   Asked asked;
   Must(pool_tune(asked.pool, 3), "tune");
   const uint32_t wanted = Cpus() + 5;  // more than are up without being asked for
@@ -138,7 +143,8 @@ TEST_CASE("a scaler does not look while the number is set by hand, nor while the
   REQUIRE(WaitIdle(asked.pool));
 }
 
-TEST_CASE("tasks that wait while the pool is paused are watched again once it goes on", "[scaler]") {
+TEST_CASE("tasks that wait while the pool is paused are watched again once it goes on",
+          "[scaler]") {
   Asked asked;
   asked.wanted = 6;
   for (uint64_t round = 0; round < Rounds(50); ++round) {
@@ -159,13 +165,15 @@ TEST_CASE("what is lowered is taken from idle workers at once where a number is 
   Asked asked(options, POOL_POLICY_KEEP);
   for (const uint32_t n : {9u, 3u, 12u, 1u}) {
     asked.wanted = n;
-    // It is not asked of its own accord by an idle pool that has nothing to lower; a change of the bounds makes it look.
+    // It is not asked of its own accord by an idle pool that has nothing to lower; a change of the
+    // bounds makes it look.
     Must(pool_set(asked.pool, "workers_min", "0"), "set");
     CHECK(PollUntil([&] { return Stats(asked.pool).workers_live == n; }));
   }
 }
 
-TEST_CASE("the ceiling of the census is the target and those that block, whatever moved them", "[scaler]") {
+TEST_CASE("the ceiling of the census is the target and those that block, whatever moved them",
+          "[scaler]") {
   Asked asked;
   asked.wanted = 3;
   Gate gate;

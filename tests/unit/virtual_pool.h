@@ -1,5 +1,6 @@
-// A pool and its scaler in virtual time, for tests of deciders: tasks that only wait, served in order; sleepers woken newest
-// first; the oldest of them expires; the scaler looks as the library's does.
+// A pool and its scaler in virtual time, for tests of deciders: tasks that only wait, served in
+// order; sleepers woken newest first; the oldest of them expires; the scaler looks as the library's
+// does.
 #pragma once
 
 #include <algorithm>
@@ -21,11 +22,13 @@ class VirtualPool {
   static constexpr uint64_t kTickNs = 5'000'000;
   static constexpr uint64_t kExpiryNs = 1'000'000'000;
 
-  VirtualPool(Decider& decider, uint64_t start_ns, double cores) : decider_(decider), start_ns_(start_ns), cores_(cores) {
+  VirtualPool(Decider& decider, uint64_t start_ns, double cores)
+      : decider_(decider), start_ns_(start_ns), cores_(cores) {
     target_ = Base();
   }
 
-  // The time of a task, and whether it fails. While it is called, busy() tells how many run, this one included.
+  // The time of a task, and whether it fails. While it is called, busy() tells how many run, this
+  // one included.
   std::function<uint64_t(bool* fails)> service_ns = [](bool*) { return uint64_t{50'000'000}; };
   // Threads that can run.
   std::function<double()> runnable = [] { return 0.0; };
@@ -39,7 +42,7 @@ class VirtualPool {
   std::vector<Change> decisions;  // those that changed the target
   std::vector<Change> sizes;      // live workers
   uint64_t ended = 0;
-  uint64_t wait_max_ns = 0;       // of tasks that were taken
+  uint64_t wait_max_ns = 0;  // of tasks that were taken
 
   [[nodiscard]] uint32_t busy() const { return live_ - static_cast<uint32_t>(parked_.size()); }
   [[nodiscard]] uint32_t live() const { return live_; }
@@ -145,7 +148,8 @@ class VirtualPool {
     reading.workers_max = 1024;
     reading.target = target_;
     const Decision decision = decider_.Decide(meter_.Measure(reading, fresh));
-    if (decision.workers != target_) decisions.push_back({now_ns_, target_, decision.workers, decision.reason});
+    if (decision.workers != target_)
+      decisions.push_back({now_ns_, target_, decision.workers, decision.reason});
     target_ = decision.workers;
     quiet_ = queue_.empty() ? quiet_ + 1 : 0;
     if (quiet_ > 4) {
