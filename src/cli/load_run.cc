@@ -174,14 +174,15 @@ LoadResult RunLoad(const LoadPlan& plan, LoadSubject& subject, const RunOptions&
   const uint64_t start_ns = NowNs() + kHeadStartNs;
   const uint64_t trace_end_ns = start_ns + static_cast<uint64_t>(plan.trace.duration_s * 1e9);
   const uint64_t drain_ns = static_cast<uint64_t>(options.drain_s * 1e9);
-  // Of threads that wait for the first task already.
-  const double threads_before_s = subject.threads().Read(start_ns).thread_s;
   world.Start(start_ns);
   LoadNeighbours neighbours(plan.trace, start_ns);
   Submitter submitter(tasks, start_ns, subject);
   Sampler sampler(start_ns, subject, world, options.live);
 
   const std::atomic<bool> never{false};
+  SleepUntil(start_ns, never);
+  // Of threads that wait for the first task already; some pools start theirs by themselves.
+  const double threads_before_s = subject.threads().Read(start_ns).thread_s;
   uint64_t next_sample_ns = start_ns + kSampleNs, arrivals_end_ns = 0, now_ns = 0;
   for (;;) {
     const uint64_t step_ns = arrivals_end_ns == 0 ? kSampleNs : kDrainStepNs;
