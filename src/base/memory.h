@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 #include "base/cache_line.h"
@@ -20,11 +21,23 @@ template <typename T, typename... Args>
   return memory == nullptr ? nullptr : new (memory) T(std::forward<Args>(args)...);
 }
 
+// A base whose objects are deleted through a pointer to it: only they know how large they are.
+class Deletable {
+ public:
+  virtual ~Deletable() = default;
+  static void operator delete(void* memory, size_t bytes) { FreeBytes(memory, bytes); }
+};
+
 template <typename T>
 void Delete(T* object) {
   if (object == nullptr) return;
-  object->~T();
-  FreeBytes(object, sizeof(T));
+  if constexpr (std::is_base_of_v<Deletable, T>) {
+    delete object;
+  } else {
+    static_assert(!std::has_virtual_destructor_v<T>, "a base of others is Deletable");
+    object->~T();
+    FreeBytes(object, sizeof(T));
+  }
 }
 
 }  // namespace workpool

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "scaling/load_sample.h"
 
 namespace workpool {
@@ -37,10 +38,8 @@ struct Decision {
   double signal = 0;           // what it was decided by, of the user's own
 };
 
-class Decider {
+class Decider : public Deletable {
  public:
-  virtual ~Decider() = default;
-
   // target in the sample is what came of the decision before; it may have been clamped, or set by hand.
   [[nodiscard]] virtual Decision Decide(const LoadSample& sample) = 0;
 

@@ -7,18 +7,17 @@
 
 #include "base/api.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "scaling/load_sample.h"
 
 namespace workpool {
 
-class Floor {
+class Floor : public Deletable {
  public:
   struct Level {
     uint32_t workers = 0;
     uint64_t again_ns = kNever;  // when it will be another one
   };
-
-  virtual ~Floor() = default;
 
   // The floor now. One that learns is asked with every sample, and learns from it.
   [[nodiscard]] virtual Level At(const LoadSample& sample) = 0;
