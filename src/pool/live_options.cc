@@ -69,9 +69,16 @@ Status LiveOptions::Set(Engine& engine, const char* name, const char* value) {
   if (!row->live) {
     return Fail(POOL_E_INVALID, "options.%s is fixed at create; make a pool with another value", row->name);
   }
+  status = Change(engine, *row, value);
+  // More may be up now. Without the lock: a start that is refused calls the user's log.
+  if (status == POOL_OK && engine.HasTasks()) engine.workers.Help();
+  return status;
+}
+
+Status LiveOptions::Change(Engine& engine, const OptionRow& row, const char* value) {
   MutexLock lock(mu_);
   pool_options_t next = now_;
-  status = SetOption(*row, value, sizeof(next), &next);
+  Status status = SetOption(row, value, sizeof(next), &next);
   PoolOptions checked;
   if (status == POOL_OK) status = CheckOptions(next, &checked);
   if (status != POOL_OK) return status;
@@ -79,9 +86,9 @@ Status LiveOptions::Set(Engine& engine, const char* name, const char* value) {
     return Fail(POOL_E_INVALID,
                 "options.%s = '%.40s' needs a pool that was made with a rate, because plain submits of this one do not "
                 "ask for any; give a rate to pool_create, and set it to 0 until it is wanted",
-                row->name, value);
+                row.name, value);
   }
-  status = Apply(engine, *row, checked.engine);
+  status = Apply(engine, row, checked.engine);
   if (status == POOL_OK) now_ = next;
   return status;
 }

@@ -8,6 +8,7 @@
 namespace workpool {
 
 struct Engine;
+struct OptionRow;
 
 class LiveOptions {
  public:
@@ -20,6 +21,8 @@ class LiveOptions {
   [[nodiscard]] Status Get(const char* name, char* out);
 
  private:
+  [[nodiscard]] Status Change(Engine& engine, const OptionRow& row, const char* value);
+
   Mutex mu_;
   pool_options_t now_ ABSL_GUARDED_BY(mu_);
 };

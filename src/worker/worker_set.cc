@@ -139,17 +139,22 @@ void WorkerSet::Help(uint32_t searchers) {
       if (engine_.idle.WakeOne(searchers)) return;
       continue;
     }
-    if (!MayStartNow()) return LookAgainIfStranded(engine_);
-    if (StartOne(false, searchers) == StartResult::kStarted) return;
-    // Not wanted: the census has changed. Failed: if a worker has gone to sleep meanwhile, it is the one to wake; if the
-    // last one has left, because this start counted as live, somebody has to come.
+    if (!MayStartNow()) {
+      LookAgainIfStranded(engine_);
+      return CallScaler();  // it tries again
+    }
+    const StartResult result = StartOne(false, searchers);
+    if (result == StartResult::kStarted) return;
+    if (result == StartResult::kNotWanted) continue;  // the census has changed: the ceiling may have come down to who is up
+    // If a worker has gone to sleep meanwhile, it is the one to wake; if the last one has left, because this start counted
+    // as live, somebody has to come.
     const Census now = engine_.idle.Load();
     if (!engine_.HasTasks()) return;
     if (now.live() == 0) {
       (void)StartUpTo(1);
       return;
     }
-    if (now.parked() == 0) return;
+    if (now.parked() == 0) return CallScaler();
   }
 }
 
@@ -240,7 +245,7 @@ void WorkerSet::Aim(uint32_t target, uint32_t keep, bool exact) {
   }
   // Those that sleep without a time to expire count anew.
   if (keeps_fewer) engine_.idle.WakeAll();
-  // The ceiling may be higher now; as in BeginBlocked.
+  // The ceiling may be higher now; as in BeginBlocked, but that the caller looks for tasks.
   engine_.quiet.Alert();
 }
 

@@ -28,6 +28,8 @@ class WorkerSet {
 
   // A task waits: wakes or starts one worker if the census says that this helps: no more than searchers search.
   void Help(uint32_t searchers = 0);
+  // Tasks wait, and nobody can be woken or started for them: tells the scaler, if there is one and nobody has told it.
+  void CallScaler();
   // The caller no longer searches: sees to the tasks that still wait.
   void PassOn();
 
@@ -44,7 +46,7 @@ class WorkerSet {
   // Manual target, or 0: the scaler goes on from the one that holds. True: as many live as wanted.
   [[nodiscard]] bool Tune(uint32_t count);
   // The scaler's: target workers may be up; of those above keep idle ones expire, or exact: end at once. Nothing while there
-  // is a target by hand.
+  // is a target by hand. The caller sees to the tasks that wait: they may have been queued when fewer might be up.
   void Aim(uint32_t target, uint32_t keep, bool exact);
   // So many may be up without being asked for; not more than the maximum.
   void SetBase(uint32_t base) { base_.store(base, kRelaxed); }
@@ -96,7 +98,6 @@ class WorkerSet {
   // Logs it, here or on a worker.
   void TellRefusal();
   void LogRefusal();
-  void CallScaler();
   void AdjustCeiling() ABSL_EXCLUSIVE_LOCKS_REQUIRED(ceiling_mu_);
 
   Engine& engine_;
