@@ -59,7 +59,10 @@ bool Scaler::Call() {
 
 Status Scaler::LookAgain() {
   const Status status = Join();
-  if (status != POOL_OK || service_->CallAt(client_, NowNs())) return status;
+  if (status == POOL_OK && service_->CallAt(client_, NowNs())) return status;
+  // As in Call.
+  engine_.idle.ClearFlags(Census::kWatched);
+  if (status != POOL_OK) return status;
   return FailConst(POOL_E_THREAD, "the service thread could not be started");
 }
 
@@ -233,7 +236,9 @@ void Scaler::Apply(const LoadSample& sample, const Decision& decision, bool keep
     while (engine_.idle.Load().live() < decision.workers && workers.StartOne(true) == WorkerSet::StartResult::kStarted) {
     }
   }
-  if (sample.queued > 0 && decision.workers > before) workers.HelpMany(decision.workers - before);
+  if (decision.workers > before) workers.HelpMany(decision.workers - before);
+  // Where all workers block inside tasks there is nobody else.
+  if (engine_.idle.Load().has(Census::kStartFailed)) workers.StartAgain();
 }
 
 void Scaler::Note(const LoadSample& sample, const Decision& decision, uint32_t before, uint32_t flags) {
