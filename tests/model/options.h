@@ -24,6 +24,9 @@ struct Options {
   int start_failures = 0;
   // The most steps of a busy wait before a thread goes to sleep.
   int spins_max = 1'000'000;
+  // CPUs that the process may use. By default more than any test has workers, so that a pool grows by itself and no scaler
+  // is asked.
+  double cores = 64;
   // Operations after which a schedule counts as endless.
   uint32_t steps_max = 20'000;
   // Every set of values that the body reports with Observe, in order, separated by spaces: the

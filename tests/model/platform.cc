@@ -62,8 +62,7 @@ uint32_t ProcessCpus() { return 1; }
 
 // ---- allowance.h -----------------------------------------------------------------------------
 
-// More than any test has workers, so that a pool grows by itself and no scaler is asked.
-Allowance CurrentAllowance() { return {64, 64}; }
+Allowance CurrentAllowance() { return {g_scheduler.options().cores, 64}; }
 
 // ---- thread.h --------------------------------------------------------------------------------
 
