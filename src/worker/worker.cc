@@ -271,7 +271,7 @@ bool Worker::GoIdle() {
   }
   // What a worker that may be up no longer has put back was in nobody's queue for a moment, and whoever queued a task while it
   // searched left it to it: if all that may be up are up, the scaler is to be told.
-  if (!work && !census.MayAdd() && census.NeedsHelp() && engine_.HasTasks()) [[unlikely]] engine_.workers.CallScaler();
+  if (!work && !census.MayAdd() && census.NeedsHelp() && engine_.HasTasks()) [[unlikely]] engine_.workers.CallScaler(false);
   // Above the target by hand: at once. Above the minimum: after its keep-alive. Else never.
   uint64_t deadline_ns = kNever;
   if (census.live() > engine_.workers.keep().load(kRelaxed)) {

@@ -158,13 +158,22 @@ void WorkerSet::Help(uint32_t searchers) {
   }
 }
 
-void WorkerSet::CallScaler() {
-  // Who marks it calls: one of many submitters. If its thread is refused, so would a worker's be, and the same is done.
-  if (!MayStartNow() || !engine_.idle.TrySetFlags(Census::kWatched, Census::kWatched)) return;
+void WorkerSet::CallScaler(bool may_log) {
+  // Not too soon after its thread was refused. It does not matter here that a worker was: the scaler may have its thread.
+  if (scaler_refused_.load(kRelaxed) && !MayStartNow()) return;
+  // Who marks it calls: one of many submitters.
+  if (!engine_.idle.TrySetFlags(Census::kWatched, Census::kWatched)) return;
   if (!engine_.call_scaler(engine_)) {
+    // As a worker's would be, so the same is done.
+    scaler_refused_.store(true, kRelaxed);
     NoteRefusal(EAGAIN);
-    TellRefusal();
-  } else if (start_failures_in_a_row_.load(kRelaxed) != 0) {
+    if (may_log) {
+      TellRefusal();
+    } else {
+      refusal_to_log_.store(true, kRelaxed);
+    }
+  } else if (scaler_refused_.exchange(false, kRelaxed) && !engine_.idle.Load().MayAdd()) {
+    // Else a worker may have been refused, too, which the scaler tries again.
     start_failures_in_a_row_.store(0, kRelaxed);
     engine_.idle.ClearFlags(Census::kStartFailed);
   }

@@ -29,7 +29,8 @@ class WorkerSet {
   // A task waits: wakes or starts one worker if the census says that this helps: no more than searchers search.
   void Help(uint32_t searchers = 0);
   // Tasks wait, and nobody can be woken or started for them: tells the scaler, if there is one and nobody has told it.
-  void CallScaler();
+  // may_log: the user's log may be called here, and may end the thread.
+  void CallScaler(bool may_log = true);
   // The caller no longer searches: sees to the tasks that still wait.
   void PassOn();
 
@@ -117,6 +118,7 @@ class WorkerSet {
   Atomic<uint64_t> start_again_ns_{0};
   Atomic<int> last_error_{0};
   Atomic<bool> refusal_to_log_{false};
+  Atomic<bool> scaler_refused_{false};
   Event all_ended_;
   Mutex mu_;
   // The ceiling of the census is the target and the blocked workers, at most the limit.

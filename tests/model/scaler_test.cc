@@ -45,7 +45,7 @@ class Bench {
   Bench() : engine_(Checked().engine), scaler(engine_) {
     MODEL_CHECK(engine_.dispatcher.Allocate() && engine_.workers.Allocate());
     engine_.owner = this;
-    engine_.call_scaler = [](Engine& engine) { ++static_cast<Bench*>(engine.owner)->calls; };
+    engine_.call_scaler = [](Engine& engine) { return ++static_cast<Bench*>(engine.owner)->calls > 0; };
     worker = TakeSlot(engine_.workers);
     MODEL_CHECK(engine_.idle.TryReserveStart(true));
     engine_.idle.EndSearch();
