@@ -1,7 +1,6 @@
 """Compares the interface of a built library with that of the last release, when one with the same
 soname has been described in tests/house/released (docs/abi.md tells how). New functions and fields
-at the end of a struct are allowed, nothing else is. The library must have debug information, as the
-dev preset gives it.
+at the end of a struct are allowed, nothing else is. The library must be built with -g.
 
 usage: compare_release.py ROOT LIBRARY | compare_release.py --self-test
 """
