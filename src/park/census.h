@@ -5,7 +5,7 @@
 //   bits 13..25 parked      asleep, or about to be, in the idle set
 //   bits 26..38 live        all workers, those being started included
 //   bits 39..51 ceiling     how many may be up at once: the target, and one for each that waits inside a task
-//   bits 52..63 flags
+//   bits 52..63 flags, the lowest of them so that with it the ceiling is one that is never reached
 // Every field holds 0 .. 4096 of 8191, so that no addition carries into its neighbour.
 #pragma once
 
@@ -32,8 +32,9 @@ class Census {
 
   static constexpr uint64_t kStopWhenIdle = uint64_t{1} << 63;   // the same once nothing runs: only hooks and logs could submit more
 
-  // Somebody watches whether more may be up than the ceiling says, or nobody has to be told when tasks wait.
-  static constexpr uint64_t kWatched = uint64_t{1} << 55;
+  // There is a scaler, and nobody watches for it whether more should be up than the ceiling says: it is to be told when tasks
+  // wait.
+  static constexpr uint64_t kUnwatched = uint64_t{1} << kFlagsShift;
 
   constexpr explicit Census(uint64_t word) : word_(word) {}
 
@@ -51,12 +52,15 @@ class Census {
   // A waiting task needs somebody: no more than searchers look for work, and one could be woken or started, or else the
   // scaler is to be told.
   constexpr bool NeedsHelp(uint32_t searchers = 0) const {
-    return searching() <= searchers && (MayAdd() || !has(kWatched)) && !has(kPaused);
+    return searching() <= searchers && up() < (word_ >> 39 & kCeilingOrNoneMask) && !has(kPaused);
   }
   // One more may be up.
   constexpr bool MayAdd() const { return up() < ceiling(); }
 
  private:
+  // The ceiling with kUnwatched.
+  static constexpr uint64_t kCeilingOrNoneMask = 2 * kFieldMask + 1;
+
   constexpr uint32_t Field(int shift) const {
     return static_cast<uint32_t>(word_ >> shift & kFieldMask);
   }

@@ -44,8 +44,7 @@ class IdleSet {
     bool listed = false;
   };
 
-  explicit IdleSet(uint32_t ceiling, uint64_t flags = Census::kWatched)
-      : word_(ceiling * Census::kCeilingOne + flags) {}
+  explicit IdleSet(uint32_t ceiling) : word_(ceiling * Census::kCeilingOne) {}
   IdleSet(const IdleSet&) = delete;
   IdleSet& operator=(const IdleSet&) = delete;
 
@@ -67,7 +66,9 @@ class IdleSet {
     } while (!word_.compare_exchange_weak(word, word | flags, kRelease, kRelaxed));
     return true;
   }
-  void ClearFlags(uint64_t flags) { word_.fetch_and(~flags, kRelease); }
+  void ClearFlags(uint64_t flags) { (void)TryClearFlags(flags); }
+  // False: none of them was set.
+  bool TryClearFlags(uint64_t flags) { return (word_.fetch_and(~flags, kRelease) & flags) != 0; }
   // Moves the ceiling by delta workers.
   void MoveCeiling(int32_t delta) {
     word_.fetch_add(static_cast<uint64_t>(static_cast<int64_t>(delta)) * Census::kCeilingOne, kRelease);

@@ -40,7 +40,7 @@ Status Pool::EnsureScaler(Policy* policy) {
   scaler->Begin(policy);
   // release: who finds the census not watched finds the scaler.
   scaler_.store(scaler, kRelease);
-  engine_.idle.ClearFlags(Census::kWatched);
+  engine_.idle.SetFlags(Census::kUnwatched);
   return POOL_OK;
 }
 

@@ -53,7 +53,7 @@ Status Scaler::Join() {
 
 bool Scaler::Call() {
   if (Join() == POOL_OK && service_->CallAt(client_, NowNs())) return true;
-  engine_.idle.ClearFlags(Census::kWatched);
+  engine_.idle.SetFlags(Census::kUnwatched);
   return false;
 }
 
@@ -61,7 +61,7 @@ Status Scaler::LookAgain() {
   const Status status = Join();
   if (status == POOL_OK && service_->CallAt(client_, NowNs())) return status;
   // As in Call.
-  engine_.idle.ClearFlags(Census::kWatched);
+  engine_.idle.SetFlags(Census::kUnwatched);
   if (status != POOL_OK) return status;
   return FailConst(POOL_E_THREAD, "the service thread could not be started");
 }
@@ -113,13 +113,13 @@ uint64_t Scaler::Look() {
   if (engine_.workers.tuned()) {
     adopt_.store(true, kRelaxed);
     asleep_ = true;
-    (void)engine_.idle.TrySetFlags(Census::kWatched, Census::kWatched);  // nobody is to call
+    engine_.idle.ClearFlags(Census::kUnwatched);  // nobody is to call
     return kNever;
   }
   if (census.has(Census::kPaused)) return Sleep(kNever);
   const uint64_t now_ns = NowNs();
   if (!asleep_ && now_ns - look_ns_ < kTickMinNs) return look_ns_ + kTickMinNs;
-  (void)engine_.idle.TrySetFlags(Census::kWatched, Census::kWatched);
+  engine_.idle.ClearFlags(Census::kUnwatched);
   Policy* policy = seat_.Take();
   if (policy == nullptr) return kNever;
   const Finally left([this] { seat_.GiveBack(); });
@@ -175,14 +175,14 @@ Decision Scaler::Ask(PolicySeat& seat, Policy& policy, const LoadSample& sample)
 uint64_t Scaler::Sleep(uint64_t again_ns) {
   asleep_ = again_ns == kNever;
   quiet_ticks_ = 0;
-  engine_.idle.ClearFlags(Census::kWatched);
+  engine_.idle.SetFlags(Census::kUnwatched);
   // Not watched, before the look at the queues; partner: the fence after a task is queued. Either we see the task, or its
   // submitter calls.
   engine_.quiet.Alert();
   const Census census = engine_.idle.Load();
   if (census.MayAdd() || !census.NeedsHelp() || !engine_.HasTasks()) return again_ns;
   asleep_ = false;
-  (void)engine_.idle.TrySetFlags(Census::kWatched, Census::kWatched);
+  engine_.idle.ClearFlags(Census::kUnwatched);
   return std::min(again_ns, NowNs() + kTickMinNs);
 }
 

@@ -1,6 +1,6 @@
 // Scaler: looks at one pool from time to time and moves the number of workers that may be up. It runs on the process's
 // service thread, which all pools share: asleep while nothing waits, called by the first who queues a task that nobody
-// can take (Census::kWatched says that somebody has), then looking once a tick until nothing has waited for some ticks.
+// can take (Census::kUnwatched says that nobody has), then looking once a tick until nothing has waited for some ticks.
 // Threads:   all, any thread, unless said otherwise.
 // Ownership: owns its policies.
 // Proof:     README.md.

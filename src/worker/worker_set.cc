@@ -161,8 +161,8 @@ void WorkerSet::Help(uint32_t searchers) {
 void WorkerSet::CallScaler(bool may_log) {
   // Not too soon after its thread was refused. It does not matter here that a worker was: the scaler may have its thread.
   if (scaler_refused_.load(kRelaxed) && !MayStartNow()) return;
-  // Who marks it calls: one of many submitters.
-  if (!engine_.idle.TrySetFlags(Census::kWatched, Census::kWatched)) return;
+  // Who marks it as watched calls: one of many submitters.
+  if (!engine_.idle.TryClearFlags(Census::kUnwatched)) return;
   if (!engine_.call_scaler(engine_)) {
     // As a worker's would be, so the same is done.
     scaler_refused_.store(true, kRelaxed);

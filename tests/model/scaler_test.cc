@@ -49,7 +49,7 @@ class Bench {
     worker = TakeSlot(engine_.workers);
     MODEL_CHECK(engine_.idle.TryReserveStart(true));
     engine_.idle.EndSearch();
-    MODEL_CHECK(!engine_.idle.Load().MayAdd() && engine_.idle.Load().has(Census::kWatched));
+    MODEL_CHECK(!engine_.idle.Load().MayAdd() && !engine_.idle.Load().has(Census::kUnwatched));
   }
 
   // From outside, as Pool does.
@@ -70,7 +70,7 @@ class Bench {
   void CheckTold(uint64_t again_ns) {
     MODEL_CHECK(again_ns != kNever || calls > 0);
     MODEL_CHECK(calls <= 1);
-    MODEL_CHECK(engine_.idle.Load().has(Census::kWatched));  // nobody else is to call
+    MODEL_CHECK(!engine_.idle.Load().has(Census::kUnwatched));  // nobody else is to call
   }
 
  private:

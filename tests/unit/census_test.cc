@@ -34,7 +34,7 @@ std::ostream& operator<<(std::ostream& out, const Counts& counts) {
 
 constexpr uint64_t kFlags[] = {Census::kPaused,       Census::kRefuseOutside, Census::kRefuseAll,
                                Census::kCancelQueued, Census::kStopRunning,   Census::kStop,
-                               Census::kStartFailed,  Census::kStopWhenIdle,  Census::kWatched};
+                               Census::kStartFailed,  Census::kStopWhenIdle,  Census::kUnwatched};
 
 constexpr uint64_t AllFlags() {
   uint64_t all = 0;
@@ -186,7 +186,7 @@ TEST_CASE("H1: no transition of the idle set spills into a neighbour, at any cou
   std::vector<IdleSet::Parker> sleepers(4096);
   ForAllCounts({0, 1, 4095, 4096}, [&](const Counts& counts) {
     if (counts.parked > counts.live) return;  // no such pool: who sleeps lives
-    IdleSet idle(counts.ceiling, 0);
+    IdleSet idle(counts.ceiling);
     Preset(idle, sleepers, counts);
     REQUIRE(Counts::Of(idle.Load()) == counts);
     CheckTransitions(idle, counts);
@@ -221,11 +221,11 @@ TEST_CASE("a waiting task needs help if nobody searches, the ceiling has room an
       {0, 4, 4, 4, Census::kStop | Census::kStartFailed, true},
   };
   for (const Row& row : kRows) {
-    const Counts counts{row.searching, row.parked, row.live, row.ceiling, row.flags | Census::kWatched};
+    const Counts counts{row.searching, row.parked, row.live, row.ceiling, row.flags};
     INFO(counts);
     CHECK(Census(counts.Word()).NeedsHelp() == row.needs_help);
     // Where nobody watches, the scaler is told also if no more may be up.
-    const Counts unwatched{row.searching, row.parked, row.live, row.ceiling, row.flags};
+    const Counts unwatched{row.searching, row.parked, row.live, row.ceiling, row.flags | Census::kUnwatched};
     CHECK(Census(unwatched.Word()).NeedsHelp() ==
           (row.needs_help || (row.searching == 0 && (row.flags & Census::kPaused) == 0)));
   }

@@ -43,9 +43,9 @@ struct Asked {
   }
   // The scaler sleeps, to be called by who queues a task that nobody can take.
   bool AwaitSleep() {
-    return PollUntil([&] { return calls > 0 && !engine->idle.Load().has(Census::kWatched); });
+    return PollUntil([&] { return calls > 0 && engine->idle.Load().has(Census::kUnwatched); });
   }
-  bool watched() const { return engine->idle.Load().has(Census::kWatched); }
+  bool watched() const { return !engine->idle.Load().has(Census::kUnwatched); }
 };
 
 TEST_CASE("a scaler sleeps while nothing waits, and while workers are there for what waits",
