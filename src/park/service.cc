@@ -106,9 +106,10 @@ void Service::Remove(ServiceClient& client, bool wait) {
 bool Service::CallAt(ServiceClient& client, uint64_t due_ns) {
   {
     MutexLock lock(mu_);
-    if (!client.added || due_ns >= client.due_ns) return true;
-    // User code may have ended the last one, or it has lapsed.
+    if (!client.added) return true;
+    // User code may have ended the last one, or it has lapsed. Without one it does not help that the client is due already.
     if (!EnsureThread() && client.may_lapse) return false;
+    if (due_ns >= client.due_ns) return true;
     client.due_ns = due_ns;
     disturbed_ = true;
   }

@@ -94,7 +94,10 @@ uint64_t Scaler::Turn(void* memory) {
     }
     scaler.turning_ = true;
   }
+  bool ended = true;  // the thread, by user code
   const Finally over([&] {
+    // It is called again on another thread, if one can be started; else the next submit is to call.
+    if (ended) engine.idle.SetFlags(Census::kUnwatched);
     bool missed;
     {
       MutexLock lock(scaler.mu_);
@@ -103,7 +106,9 @@ uint64_t Scaler::Turn(void* memory) {
     }
     if (missed) (void)scaler.service_->CallAt(scaler.client_, NowNs());
   });
-  return scaler.Look();
+  const uint64_t again_ns = scaler.Look();
+  ended = false;
+  return again_ns;
 }
 
 uint64_t Scaler::Look() {

@@ -320,5 +320,41 @@ TEST_CASE("C11: a replacement that cannot be started is made up for by the next 
   CHECK(AwaitThreadCount(threads));
 }
 
+TEST_CASE("E2: a policy that ends its thread while no other can be started is asked again later",
+          "[create_fault]") {
+  struct Mine {
+    std::atomic<uint64_t> calls{0}, last{UINT64_MAX};
+    std::atomic<Refusal*> refusal{nullptr};
+    alignas(Refusal) unsigned char memory[sizeof(Refusal)];
+  } mine;
+  pool_policy_t policy;
+  Must(pool_policy_init(&policy, sizeof(policy)), "policy_init");
+  policy.user = &mine;
+  policy.tick_ns = 1'000'000;
+  policy.decide = [](void* user, const pool_load_t*, double) -> uint32_t {
+    auto& own = *static_cast<Mine*>(user);
+    if (++own.calls != own.last) return 3;
+    own.refusal = new (own.memory) Refusal(0, kAlways);
+    pthread_exit(nullptr);
+  };
+  ScopedPool pool(8);
+  REQUIRE(pool_set_policy(pool, &policy) == POOL_OK);
+  Gate gate;
+  for (int i = 0; i < 6; ++i) Must(pool_submit(pool, PassGate, &gate), "submit");
+  REQUIRE(gate.AwaitArrivals(3));
+  const uint64_t last = mine.calls + 2;
+  mine.last = last;
+  REQUIRE(PollUntil([&] { return mine.refusal != nullptr; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // its thread has ended, and tried in vain to start another one
+  CHECK(mine.calls == last);
+  mine.refusal.load()->~Refusal();
+  CHECK(PollUntil([&] {
+    Must(pool_submit(pool, PassGate, &gate), "submit");
+    return mine.calls > last;
+  }));
+  gate.Open();
+  REQUIRE(WaitIdle(pool));
+}
+
 }  // namespace
 }  // namespace workpool_test
