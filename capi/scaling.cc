@@ -25,6 +25,16 @@ pool_status_t pool_set_policy(pool_t pool, const pool_policy_t* policy) {
   });
 }
 
+pool_status_t pool_policy_history(pool_t pool, char* buf, size_t cap, size_t* needed) {
+  return Guard(__func__, [&]() -> Status {
+    if (buf == nullptr && cap > 0) return FailConst(POOL_E_INVALID, "buf is NULL with cap > 0");
+    size_t length = 0;
+    const Status status = WithPool(pool, [&](Pool& p) { return p.PolicyHistory(buf, cap, &length); });
+    if (needed != nullptr) *needed = length;
+    return status;
+  });
+}
+
 pool_status_t pool_decisions(pool_t pool, uint64_t after, void* out, uint32_t elem_size, uint32_t cap, uint32_t* n) {
   return Guard(__func__, [&]() -> Status {
     if (n == nullptr) return FailConst(POOL_E_INVALID, "n is NULL");

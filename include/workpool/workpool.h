@@ -760,7 +760,7 @@ typedef struct pool_load {
   uint64_t queued;
   uint64_t queue_limit;
   uint64_t head_age_ns;      /* the oldest waiting task has waited at least so long */
-  uint64_t arrived;
+  uint64_t arrived;          /* a task on its way from one queue to another may be counted twice, here and in queued */
   uint64_t started;
   uint64_t ended;
   uint64_t failed;           /* of these */
@@ -772,10 +772,11 @@ typedef struct pool_load {
   double others;             /* the same of other pools of the process */
 } pool_load_t;
 
-/* A policy of your own. On a thread of the library's, without a lock; other pools share the thread: a call that takes
- * longer than 10 ms ends the policy, "auto" takes its place, and a line in the log tells. */
+/* A policy of your own, or parts of one. On a thread of the library's, without a lock. Other pools share the thread: where
+ * three decisions in a row each take longer than call_max_ns, the policy goes, "auto" takes its place, and a line in the log
+ * tells. After one of the functions has put another policy in the place of its own, none of them is called any more. */
 typedef double (*pool_signal_fn)(void *user, const pool_load_t *load);
-/* How many workers there should be. signal: what signal returned, or 0. */
+/* How many workers there should be. signal: what the function above returned, or 0. */
 typedef uint32_t (*pool_decide_fn)(void *user, const pool_load_t *load, double signal);
 /* Whether the number may change from load->target to workers now: 0 no. */
 typedef int32_t (*pool_cooldown_fn)(void *user, const pool_load_t *load, uint32_t workers);
@@ -787,13 +788,17 @@ typedef int32_t (*pool_cooldown_fn)(void *user, const pool_load_t *load, uint32_
 typedef struct pool_policy {
   uint32_t struct_size;
   uint32_t flags;            /* POOL_POLICY_... */
-  const char *name;          /* a policy of the library with its options, "pid,setpoint=0.6"; NULL: decide, or auto */
-  pool_signal_fn signal;     /* or NULL */
+  const char *name;          /* a policy of the library with its options, "pid,setpoint=0.6"; NULL: decide, or auto.
+                                With SHADOW also "none": nobody is in the shadow any more */
+  pool_signal_fn signal;     /* or NULL. With a name the policy has to read it: "ewma,signal=own" */
   pool_decide_fn decide;     /* or NULL: that of name */
-  pool_cooldown_fn cooldown; /* or NULL: that of name */
+  pool_cooldown_fn cooldown; /* or NULL. With a name it is asked after those of its options */
   void *user;
   int64_t tick_ns;           /* how often to look while tasks wait; 0 = as the policy says */
   int64_t patience_ns;       /* how long a task waits before somebody looks; 0 = as the policy says */
+  int64_t call_max_ns;       /* the functions may take so long for one decision, not counting the time in which their
+                                thread has to wait for a CPU; 0 = 10 ms */
+  const char *history;       /* with "seasonal": what pool_policy_history gave, and it goes on from there; or NULL */
 } pool_policy_t;
 
 /* pool_decision_t.reason */
@@ -840,8 +845,14 @@ typedef struct pool_decision {
 POOL_API pool_status_t pool_policy_init(pool_policy_t *policy, uint32_t size);
 /* Another policy from now on; what it asks for is bounded by workers_min and workers_max, and by pool_tune. When it
  * returns, no function of the one before is running (but one that makes this call) and none will be called.
- * OK, INVALID (an unknown name or option; shared pool), TOOBIG, NOMEM, THREAD, CLOSED. [any-thread] [may-block] Since 0.1. */
+ * OK, INVALID (an unknown name or option; a damaged history; shared pool), TOOBIG, NOMEM, THREAD, CLOSED.
+ * [any-thread] [may-block] Since 0.1. */
 POOL_API pool_status_t pool_set_policy(pool_t pool, const pool_policy_t *policy);
+/* What the policy has learned, as text for pool_policy_t.history: at most cap bytes to buf with their NUL, *needed (or NULL)
+ * of them in all, as pool_get. A day of "seasonal" takes up to 3 KiB, its largest period 15. OK, INVALID (buf NULL with
+ * cap > 0; the policy learns nothing; called by a function of the pool's policy). [any-thread] [may-block] (while a decision
+ * is made) Since 0.1. */
+POOL_API pool_status_t pool_policy_history(pool_t pool, char *buf, size_t cap, size_t *needed);
 /* The decisions after number `after` (0: all that are kept, the last 256), oldest first, at most cap of them to out,
  * elem_size (sizeof(pool_decision_t)) bytes apart; *n tells how many. OK, INVALID. [any-thread] Since 0.1. */
 POOL_API pool_status_t pool_decisions(pool_t pool, uint64_t after, void *out, uint32_t elem_size, uint32_t cap,

@@ -118,6 +118,8 @@ class Pool {
   // ---- scaling (scaling.cc)
   // OK, INVALID, NOMEM, THREAD.
   [[nodiscard]] Status SetPolicy(const pool_policy_t& own);
+  // As Scaler::SaveHistory.
+  [[nodiscard]] Status PolicyHistory(char* out, size_t room, size_t* needed);
   // The decisions after this number, at most cap; returns how many.
   [[nodiscard]] uint32_t Decisions(uint64_t after, pool_decision_t* out, uint32_t cap) const;
   [[nodiscard]] Worker* ForeignWorker() const;  // the caller, if it is another pool's worker

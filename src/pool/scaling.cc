@@ -1,11 +1,11 @@
 // How a pool is scaled: what its scaler is given, and when there is one.
 #include <algorithm>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "pool/pool.h"
 #include "pool/task_rules.h"
-#include "scaling/own_decider.h"
 
 namespace workpool {
 
@@ -13,7 +13,9 @@ Status Pool::BeginScaling(const pool_options_t& options, Budget* budget) {
   // Where as many as may be are up at once, there is nothing to decide, and nobody looks.
   if (options.policy == nullptr && budget == nullptr && engine_.workers.max() <= engine_.workers.base()) return POOL_OK;
   Policy* policy = nullptr;
-  Status status = Policy::Parse(options.policy != nullptr ? options.policy : "auto", &policy);
+  pool_policy_t named{};
+  named.name = options.policy;
+  Status status = Policy::Make(named, &policy);
   const bool keeps = status == POOL_OK && policy->keeps();
   if (status == POOL_OK) status = EnsureScaler(policy);
   // Until the first look, which is asked for when the pool is made.
@@ -49,30 +51,22 @@ Status Pool::SetPolicy(const pool_policy_t& own) {
   if ((own.flags & ~kFlags) != 0) {
     return Fail(POOL_E_INVALID, "policy.flags = %u has a bit that is no POOL_POLICY_; use 0", own.flags);
   }
-  if (own.decide == nullptr && own.signal != nullptr) {
-    return FailConst(POOL_E_INVALID, "policy.signal needs a decide that is given what it returns");
-  }
   if (own.decide != nullptr && own.name != nullptr) {
     return FailConst(POOL_E_INVALID, "policy.name and policy.decide are both given; one of them is NULL");
   }
   Status status = CheckTime(own.tick_ns, "policy", "tick_ns");
   if (status == POOL_OK) status = CheckTime(own.patience_ns, "policy", "patience_ns");
+  if (status == POOL_OK) status = CheckTime(own.call_max_ns, "policy", "call_max_ns");
   if (status != POOL_OK) return status;
   if (engine_.idle.Load().has(Census::kRefuseOutside)) return FailConst(POOL_E_CLOSED, "the pool is closing");
+  const bool shadow = (own.flags & POOL_POLICY_SHADOW) != 0;
   Policy* policy = nullptr;
-  if (own.decide == nullptr) {
-    status = Policy::Parse(own.name != nullptr ? own.name : "auto", &policy);
-    if (status != POOL_OK) return status;
+  if (shadow && own.name != nullptr && std::string_view(own.name) == "none") {
+    if (scaler_.load(kAcquire) == nullptr) return POOL_OK;
   } else {
-    OwnDecider* decider = New<OwnDecider>(own);
-    policy = decider != nullptr ? New<Policy>(decider) : nullptr;
-    if (policy == nullptr) {
-      Delete(decider);
-      return POOL_E_NOMEM;
-    }
+    status = Policy::Make(own, &policy);
   }
-  policy->SetTimes(static_cast<uint64_t>(own.tick_ns), static_cast<uint64_t>(own.patience_ns));
-  return SetPolicy(policy, (own.flags & POOL_POLICY_SHADOW) != 0);
+  return status == POOL_OK ? SetPolicy(policy, shadow) : status;
 }
 
 Status Pool::SetPolicy(Policy* policy, bool shadow) {
@@ -100,9 +94,25 @@ Status Pool::FollowBounds() {
     const Status status = BeginScaling({}, nullptr);
     if (status != POOL_OK) return status;
   }
-  if (Scaler* scaler = scaler_.load(kAcquire)) return scaler->LookAgain();
-  workers.Aim(std::max(workers.min(), std::min(workers.base(), workers.max())), workers.min(), false);
-  return POOL_OK;
+  Scaler* scaler = scaler_.load(kAcquire);
+  // At once, whenever the scaler comes to it. A budget says itself how few there are.
+  const uint32_t target = scaler != nullptr ? workers.target() : workers.base();
+  const uint32_t least = in_budget_ ? 0 : workers.min();
+  const uint32_t keep = workers.exact() ? std::max(workers.keep().load(kRelaxed), least) : workers.min();
+  const uint32_t next = std::clamp(target, least, workers.max());
+  workers.Aim(next, std::min(keep, workers.max()), workers.exact());
+  if (scaler == nullptr) return POOL_OK;
+  if (!workers.tuned()) scaler->NoteChange(target, next, Reason::kBounds);
+  return scaler->LookAgain();
+}
+
+Status Pool::PolicyHistory(char* out, size_t room, size_t* needed) {
+  Status status = POOL_E_INVALID;
+  if (Scaler* scaler = scaler_.load(kAcquire)) {
+    StoodInFor([&] { status = scaler->SaveHistory(out, room, needed); });
+    return status;
+  }
+  return FailConst(status, "the pool has no policy that learns");
 }
 
 void Pool::StopScaler(bool wait) {
@@ -115,7 +125,7 @@ void Pool::NoteTune(uint32_t before, uint32_t workers) {
   if (workers == 0) {
     (void)scaler->LookAgain();
   } else {
-    scaler->NoteManual(before, workers);
+    scaler->NoteChange(before, workers, Reason::kManual);
   }
 }
 

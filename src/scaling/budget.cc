@@ -40,7 +40,7 @@ void Budget::SetCap(uint32_t cap) {
 
 Status Budget::Join(BudgetMember& member, uint32_t floor, uint32_t weight) {
   if (weight == 0 || weight > kBudgetWeightMax) {
-    return Fail(POOL_E_INVALID, "a weight of %u in a budget; it is 1 to %u", weight, kBudgetWeightMax);
+    return Fail(POOL_E_INVALID, "options.budget_weight = %u is not 1 to %u", weight, kBudgetWeightMax);
   }
   if (member.budget_ != nullptr) return Fail(POOL_E_INVALID, "the pool is in a budget already");
   MutexLock lock(mu_);

@@ -49,8 +49,8 @@ class Decider : public Deletable {
   // True: exactly target workers are kept, idle or not. False: the target only bounds them, and idle ones expire.
   [[nodiscard]] virtual bool keeps() const { return false; }
 
-  // It calls the user's functions.
-  [[nodiscard]] virtual bool own() const { return false; }
+  // It decides by LoadSample::own, which is the user's to measure.
+  [[nodiscard]] virtual bool reads_own() const { return false; }
 
  protected:
   Decider() = default;

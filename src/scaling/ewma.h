@@ -23,6 +23,7 @@ class Ewma final : public Decider {
   [[nodiscard]] Decision Decide(const LoadSample& sample) override;
   void Adopt(const LoadSample& sample) override;
   [[nodiscard]] bool keeps() const override { return true; }
+  [[nodiscard]] bool reads_own() const override { return signal_ == Signal::kOwn; }
 
  private:
   const EwmaOptions options_;

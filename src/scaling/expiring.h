@@ -18,6 +18,7 @@ class Expiring final : public Decider {
   [[nodiscard]] Decision Decide(const LoadSample& sample) override;
   void Adopt(const LoadSample& sample) override;
   [[nodiscard]] bool keeps() const override { return true; }
+  [[nodiscard]] bool reads_own() const override { return inner_->reads_own(); }
 
  private:
   // The maximum over a sliding time, to an eighth of it: one maximum for each part.

@@ -36,6 +36,8 @@ struct LoadSample {
   double runnable = 0;     // mean number of this pool's threads that ran or waited for a CPU
   double others = 0;       // the same for the other pools of the process, or what a fair share leaves to them
 
+  double own = 0;          // what the user's own signal says, if there is one
+
   // ---- what holds now
   uint32_t workers_min = 0;
   uint32_t workers_max = 1;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "base/memory.h"
 #include "scaling/policy_table.h"
 #include "scaling/signals.h"
@@ -30,7 +31,74 @@ bool Policy::keeps() const { return decider_->keeps(); }
 
 void Policy::Adopt(const LoadSample& sample) { decider_->Adopt(sample); }
 
-Decision Policy::Decide(const LoadSample& sample) {
+Status Policy::Make(const pool_policy_t& own, Policy** out) {
+  *out = nullptr;
+  Policy* policy = nullptr;
+  Status status = POOL_OK;
+  if (own.decide == nullptr) {
+    status = Parse(own.name != nullptr ? own.name : "auto", &policy);
+    if (status != POOL_OK) return status;
+  } else {
+    OwnDecider* decider = New<OwnDecider>(own);
+    policy = decider != nullptr ? New<Policy>(decider) : nullptr;
+    if (policy == nullptr) {
+      Delete(decider);
+      return FailConst(POOL_E_NOMEM, "no memory for a policy");
+    }
+  }
+  status = policy->TakeParts(own);
+  if (status != POOL_OK) {
+    Delete(policy);
+    return status;
+  }
+  *out = policy;
+  return POOL_OK;
+}
+
+Status Policy::TakeParts(const pool_policy_t& own) {
+  own_ = OwnParts(own);
+  if (own_.has_signal() != decider_->reads_own() && own.decide == nullptr) {
+    return own_.has_signal() ? FailConst(POOL_E_INVALID, "policy.signal is given, and the policy named reads none; use "
+                                                         "'ewma,signal=own', or give decide")
+                             : FailConst(POOL_E_INVALID, "signal=own in a policy needs policy.signal (pool_set_policy)");
+  }
+  if (own.history != nullptr) {
+    if (floor_ == nullptr) return FailConst(POOL_E_INVALID, "policy.history is for one that learns: seasonal");
+    const Status status = floor_->Load(own.history);
+    if (status != POOL_OK) return status;
+  }
+  if (own.tick_ns != 0) tick_ns_ = static_cast<uint64_t>(own.tick_ns);
+  if (own.patience_ns != 0) patience_ns_ = static_cast<uint64_t>(own.patience_ns);
+  if (own.call_max_ns != 0) own_max_ns_ = static_cast<uint64_t>(own.call_max_ns);
+  return POOL_OK;
+}
+
+void Policy::Dismiss() {
+  dismissed_ = true;
+  own_.Dismiss();
+}
+
+bool Policy::MayGoOn(uint64_t took_ns) {
+  own_slow_ = took_ns > own_max_ns_ ? own_slow_ + 1 : 0;
+  return own_slow_ < kOwnSlowMax || dismissed_;
+}
+
+size_t Policy::SaveHistory(char* out, size_t room) const {
+  return floor_ != nullptr ? floor_->Save(out, room) : 0;
+}
+
+Decision Policy::Decide(const LoadSample& seen) {
+  if (!own_.any()) return DecideOn(seen);
+  LoadSample sample = seen;
+  const Decision hold{seen.target, Reason::kHold};
+  if (!own_.Measure(seen, &sample.own) || dismissed_) return hold;
+  Decision decision = DecideOn(sample);
+  if (dismissed_) return hold;
+  decision.signal = sample.own;
+  return decision;
+}
+
+Decision Policy::DecideOn(const LoadSample& sample) {
   const uint64_t now_ns = sample.now_ns;
   // One at least, or a task would have to wait for the next decision to be begun at all.
   const uint32_t least = std::max(sample.workers_min, 1u);
@@ -63,7 +131,13 @@ Decision Policy::Decide(const LoadSample& sample) {
       decision.workers = std::clamp(allowed, least, most);
       decision.reason = Reason::kCooldown;
     }
-    if (decision.workers != from) cooldown_.Record(now_ns);
+    const uint32_t unchanged = std::clamp(sample.target, least, most);
+    if (decision.workers != unchanged && !own_.MayChange(sample, decision.workers)) {
+      decision.workers = unchanged;
+      decision.reason = Reason::kCooldown;
+    } else if (decision.workers != from) {
+      cooldown_.Record(now_ns);
+    }
   }
   // What is kept must be looked at until it can fall no further. An idle pool has no tick then.
   const bool settled = decision.workers <= kept && sample.queued == 0 && sample.busy() == 0;

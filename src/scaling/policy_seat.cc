@@ -2,9 +2,7 @@
 
 #include <utility>
 
-#include "base/clock.h"
 #include "base/memory.h"
-#include "base/thread.h"
 
 namespace workpool {
 
@@ -22,9 +20,8 @@ void PolicySeat::GiveBack() {
   {
     MutexLock lock(mu_);
     doomed = std::exchange(taken_, nullptr);
-    // Replaced by its own call; another thread that has replaced it deletes it itself.
-    if (doomed == policy_ || taker_ != 0) doomed = nullptr;
-    taker_ = 0;
+    // Another thread that has replaced it deletes it itself.
+    if (!std::exchange(doomed_, false)) doomed = nullptr;
   }
   Delete(doomed);
   given_back_.Notify();
@@ -37,7 +34,8 @@ void PolicySeat::Replace(Policy* policy) {
     before = std::exchange(policy_, policy);
     if (before == nullptr) return;
     if (before == taken_ && taker_ == CurrentTid()) {
-      taker_ = 0;  // GiveBack deletes it
+      doomed_ = true;
+      before->Dismiss();
       return;
     }
   }

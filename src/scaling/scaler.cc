@@ -72,6 +72,16 @@ Status Scaler::SetPolicy(Policy* policy, bool shadow) {
   return LookAgain();
 }
 
+Status Scaler::SaveHistory(char* out, size_t room, size_t* needed) {
+  *needed = 0;
+  const bool outside = seat_.Look([&](const Policy* policy) {
+    const size_t length = policy != nullptr ? policy->SaveHistory(out, room) : 0;
+    if (length > 0) *needed = length + 1;
+  });
+  if (!outside) return FailConst(POOL_E_INVALID, "the call comes from inside a policy of the pool; ask elsewhere");
+  return *needed > 0 ? POOL_OK : FailConst(POOL_E_INVALID, "the pool's policy learns nothing; seasonal does");
+}
+
 void Scaler::Stop(bool wait) {
   {
     MutexLock lock(mu_);
@@ -133,7 +143,7 @@ uint64_t Scaler::Look() {
 
 uint64_t Scaler::LookWith(Policy& policy) {
   const uint64_t begin_ns = NowNs();
-  const uint64_t tick_ns = std::max(std::min(policy.tick_ns(), kNever / kGapTicks / 2), std::min(kCostShare * cost_ns_, kCostPauseMaxNs));
+  uint64_t tick_ns = std::max(std::min(policy.tick_ns(), kNever / kGapTicks / 2), std::min(kCostShare * cost_ns_, kCostPauseMaxNs));
   const bool fresh = std::exchange(asleep_, false) || begin_ns - look_ns_ > kGapTicks * tick_ns;
   const uint64_t cpu_ns = OwnCpuNs();
   const LoadSample sample = meter_.Measure(reader_.Read(fresh, service_s_), fresh);
@@ -148,11 +158,19 @@ uint64_t Scaler::LookWith(Policy& policy) {
   }
   if (adopt_.exchange(false, kRelaxed)) policy.Adopt(sample);
   Decision decision = Ask(seat_, policy, sample);
+  if (decision.reason == Reason::kHold && !policy.keeps()) {
+    // Up to the base nobody asks.
+    decision.workers = std::max(decision.workers, std::min(sample.target, engine_.workers.base()));
+  }
   if (member_.budget() != nullptr) decision = WithinBudget(sample, decision);
   Apply(sample, decision, policy.keeps() && member_.budget() == nullptr);
-  LookAside(sample);
+  const uint64_t aside_tick_ns = LookAside(sample);
   quiet_ticks_ = sample.queued > 0 ? 0 : quiet_ticks_ + 1;
-  if (policy.tick_ns() == kNever) return decision.again_ns;  // what waits changes nothing: nobody is to call
+  if (policy.tick_ns() == kNever) {
+    // What waits changes nothing: nobody is to call, but for the one in the shadow.
+    if (aside_tick_ns == kNever) return decision.again_ns;
+    tick_ns = aside_tick_ns;
+  }
   if (quiet_ticks_ > kQuietTicks) return Sleep(decision.again_ns);
   const uint64_t pause_ns = fresh ? std::min(policy.patience_ns(), tick_ns) : tick_ns;
   return std::min(TimeAfter(begin_ns, pause_ns), decision.again_ns);
@@ -166,14 +184,14 @@ Decision Scaler::Ask(PolicySeat& seat, Policy& policy, const LoadSample& sample)
     return took_ns - std::min(took_ns, OwnDelayNs() - before);
   };
   const Decision decision = policy.Decide(sample);
-  if (spent_ns() <= kOwnMaxNs) return decision;
+  if (policy.MayGoOn(spent_ns())) return decision;
   const bool shadow = &seat == &shadow_;
   Policy* standard = nullptr;
   if (!shadow && Policy::Parse("auto", &standard) != POOL_OK) return {sample.target, Reason::kHold};
   seat.Replace(standard);
   if (!shadow) adopt_.store(true, kRelaxed);
-  engine_.log.Write(POOL_LOG_WARN, "the pool's own policy took longer than %u ms; %s",
-                    static_cast<uint32_t>(kOwnMaxNs / 1'000'000), shadow ? "it is gone" : "auto takes its place");
+  engine_.log.Write(POOL_LOG_WARN, "the pool's own policy took longer than %.3g ms, again and again; %s",
+                    static_cast<double>(policy.own_max_ns()) / 1e6, shadow ? "it is gone" : "auto takes its place");
   return {sample.target, Reason::kHold};
 }
 
@@ -214,19 +232,21 @@ uint64_t Scaler::LeaveBudgetIdle() {
   return up > 0 ? NowNs() + kBudgetTickNs : kNever;
 }
 
-void Scaler::LookAside(LoadSample sample) {
+uint64_t Scaler::LookAside(LoadSample sample) {
   Policy* policy = shadow_.Take();
   const Finally left([this] { shadow_.GiveBack(); });
   if (policy == nullptr) {
     shadow_target_ = sample.target;
-    return;
+    return kNever;
   }
+  const uint64_t tick_ns = policy->tick_ns();
   if (shadow_target_ == 0) shadow_target_ = sample.target;
   sample.target = shadow_target_;
   const Decision decision = Ask(shadow_, *policy, sample);
-  if (decision.workers == sample.target) return;
+  if (decision.workers == sample.target) return tick_ns;
   shadow_target_ = decision.workers;
   Note(sample, decision, sample.target, POOL_DECISION_SHADOW);
+  return tick_ns;
 }
 
 void Scaler::Apply(const LoadSample& sample, const Decision& decision, bool keeps) {
@@ -269,14 +289,14 @@ void Scaler::Note(const LoadSample& sample, const Decision& decision, uint32_t b
                     sample.head_age_s() * 1e3, sample.runnable, sample.cores);
 }
 
-void Scaler::NoteManual(uint32_t before, uint32_t workers) {
+void Scaler::NoteChange(uint32_t before, uint32_t workers, Reason reason) {
   if (workers == before) return;
   LoadSample sample;
   sample.now_ns = NowNs();
   const Census census = engine_.idle.Load();
   sample.live = census.live();
   sample.idle = std::min(census.parked() + census.searching(), census.live());
-  Note(sample, {workers, Reason::kManual}, before, 0);
+  Note(sample, {workers, reason}, before, 0);
 }
 
 }  // namespace workpool

@@ -32,16 +32,20 @@ class Scaler {
   void Begin(Policy* policy) { seat_.Replace(policy); }
   // The same: the pool's workers count against a budget, and none is up before it is asked. OK, INVALID.
   [[nodiscard]] Status JoinBudget(Budget& budget, uint32_t floor, uint32_t weight);
-  // Takes the policy, and looks as it wants. No function of the one before runs on return. OK, THREAD, NOMEM.
+  // Takes the policy, and looks as it wants. No function of the one before runs on return. In the shadow nullptr: nobody is.
+  // OK, THREAD, NOMEM.
   [[nodiscard]] Status SetPolicy(Policy* policy, bool shadow);
+  // What the policy's floor has learned, as snprintf writes; *needed bytes with its NUL. OK, INVALID (it learns nothing, or
+  // the caller is inside it). It may wait for a decision that is being made.
+  [[nodiscard]] Status SaveHistory(char* out, size_t room, size_t* needed);
 
   // Tasks wait, and all that may be up are up; the census is marked as watched. False: there is no thread that could look,
   // and it is marked no longer.
   [[nodiscard]] bool Call();
   // Something has changed that a policy looks at: bounds, a target handed back. OK, THREAD, NOMEM.
   Status LookAgain();
-  // A target was set by hand.
-  void NoteManual(uint32_t before, uint32_t workers);
+  // Another target holds at once: by hand, or because of a bound.
+  void NoteChange(uint32_t before, uint32_t workers, Reason reason);
 
   const DecisionRing& decisions() const { return decisions_; }
 
@@ -60,8 +64,6 @@ class Scaler {
   static constexpr uint64_t kTickMinNs = 1'000'000;
   // How often a pool of a budget looks whether it can give back, while it holds any of it.
   static constexpr uint64_t kBudgetTickNs = 10'000'000;
-  // A policy of the user's that takes longer is replaced.
-  static constexpr uint64_t kOwnMaxNs = 10'000'000;
 
   static uint64_t Turn(void* scaler);
   [[nodiscard]] Status Join();
@@ -70,8 +72,8 @@ class Scaler {
   [[nodiscard]] uint64_t LookWith(Policy& policy);
   [[nodiscard]] uint64_t Sleep(uint64_t again_ns);
   [[nodiscard]] Decision Ask(PolicySeat& seat, Policy& policy, const LoadSample& sample);
-  // What the one in the shadow would do.
-  void LookAside(LoadSample sample);
+  // What the one in the shadow would do; returns how often it would like to be asked, kNever where there is none.
+  uint64_t LookAside(LoadSample sample);
   void Apply(const LoadSample& sample, const Decision& decision, bool keeps);
   // What the budget allows of it.
   [[nodiscard]] Decision WithinBudget(const LoadSample& sample, Decision decision);

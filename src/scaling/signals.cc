@@ -10,9 +10,9 @@ namespace {
 // As with the policy auto (idle_core.h).
 constexpr double kDrainS = 0.03;
 
-constexpr const char* kNames[kSignals] = {"demand", "backlog", "busy", "utilisation", "depth", "wait", "wait-p99"};
+constexpr const char* kNames[kSignals] = {"demand", "backlog", "busy", "utilisation", "depth", "wait", "wait-p99", "own"};
 constexpr SignalTraits kTraits[kSignals] = {
-    {false, 0.8}, {false, 1}, {false, 0.8}, {true, 0.8}, {true, 1}, {true, 0.02}, {true, 0.1},
+    {false, 0.8}, {false, 1}, {false, 0.8}, {true, 0.8}, {true, 1}, {true, 0.02}, {true, 0.1}, {true, 1},
 };
 
 double Queued(const LoadSample& sample) { return static_cast<double>(sample.queued); }
@@ -47,6 +47,8 @@ double ReadSignal(Signal signal, const LoadSample& sample) {
       return sample.wait_mean_s;
     case Signal::kWaitP99:
       return sample.wait_p99_s;
+    case Signal::kOwn:
+      return sample.own;
   }
   return 0;
 }

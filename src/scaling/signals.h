@@ -18,12 +18,13 @@ enum class Signal : uint8_t {
   kDepth,        // ratio: tasks waiting for each worker
   kWait,         // ratio: mean wait, s
   kWaitP99,      // ratio: the wait that one in a hundred exceeds, s
+  kOwn,          // ratio: what the user measures (pool_policy_t.signal)
 };
-inline constexpr uint32_t kSignals = 7;
+inline constexpr uint32_t kSignals = 8;
 
 const char* SignalName(Signal signal);
 // The names of all, in order, between blanks.
-inline constexpr char kSignalWords[] = "demand backlog busy utilisation depth wait wait-p99";
+inline constexpr char kSignalWords[] = "demand backlog busy utilisation depth wait wait-p99 own";
 
 struct SignalTraits {
   bool ratio;

@@ -19,6 +19,7 @@ LoadSample Smoothing::Smooth(const LoadSample& sample) {
   out.wait_p99_s = Level(kWaitP99, sample.wait_p99_s);
   out.runnable = Level(kRunnable, sample.runnable);
   out.others = Level(kOthers, sample.others);
+  out.own = Level(kOwn, sample.own);
   if (sample.dt_ns == 0) return out;
   const double dt_s = sample.dt_s();
   if (!any_rate_) {
@@ -41,6 +42,7 @@ void Smoothing::Start(const LoadSample& sample) {
   level_[kWaitP99] = sample.wait_p99_s;
   level_[kRunnable] = sample.runnable;
   level_[kOthers] = sample.others;
+  level_[kOwn] = sample.own;
   any_ = true;
   any_rate_ = false;
   for (double& carry : carry_) carry = 0;

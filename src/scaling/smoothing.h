@@ -20,7 +20,7 @@ class Smoothing {
 
  private:
   // A level is what is so at one moment, a count is of the time since the sample before.
-  enum Figure : uint32_t { kQueued, kBusyShare, kHeadAge, kWaitMean, kWaitP99, kRunnable, kOthers, kLevels };
+  enum Figure : uint32_t { kQueued, kBusyShare, kHeadAge, kWaitMean, kWaitP99, kRunnable, kOthers, kOwn, kLevels };
   enum Count : uint32_t { kArrived, kStarted, kEnded, kFailed, kCounts };
 
   void Start(const LoadSample& sample);

@@ -1,5 +1,6 @@
 // Policies by name: what they keep, and what is refused.
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <string>
 
 #include "policy_support.h"
@@ -134,11 +135,15 @@ TEST_CASE("pool_set_policy refuses what does not go together", "[policy]") {
   policy = Named("auto");
   policy.decide = decide;
   CHECK(pool_set_policy(pool, &policy) == POOL_E_INVALID);
-  for (const bool tick : {true, false}) {
+  for (int64_t pool_policy_t::* time : {&pool_policy_t::tick_ns, &pool_policy_t::patience_ns,
+                                        &pool_policy_t::call_max_ns}) {
     policy = NewPolicy();
-    (tick ? policy.tick_ns : policy.patience_ns) = -1;
+    policy.*time = -1;
     CHECK(pool_set_policy(pool, &policy) == POOL_E_INVALID);
   }
+  policy = Named("auto");
+  policy.history = "season 1 86400 288\n-x288\n";
+  CHECK(pool_set_policy(pool, &policy) == POOL_E_INVALID);
   policy = NewPolicy();
   policy.struct_size = 3;
   CHECK(pool_set_policy(pool, &policy) == POOL_E_INVALID);
@@ -163,6 +168,48 @@ TEST_CASE("pool_set_policy refuses what does not go together", "[policy]") {
   CHECK(pool_set_policy(pool, &policy) == POOL_E_CLOSED);
   CHECK(pool_policy_init(nullptr, sizeof(policy)) == POOL_E_INVALID);
   CHECK(pool_policy_init(&policy, 3) == POOL_E_INVALID);
+}
+
+TEST_CASE("what a seasonal policy has learned is saved as text, and another pool goes on from it",
+          "[policy][season]") {
+  const std::string known = "season 1 86400 288\n500x288\n";
+  ScopedPool pool(Options());
+  size_t needed = 7;
+  CHECK(pool_policy_history(pool, nullptr, 0, &needed) == POOL_E_INVALID);  // auto learns nothing
+  CHECK(needed == 0);
+  pool_policy_t policy = Named("seasonal");
+  REQUIRE(pool_set_policy(pool, &policy) == POOL_OK);
+  char text[4096];
+  REQUIRE(pool_policy_history(pool, text, sizeof(text), &needed) == POOL_OK);
+  CHECK(std::string(text) == "season 1 86400 288\n-x288\n");
+  CHECK(needed == std::strlen(text) + 1);
+  for (const char* damaged : {"", "season 2 86400 288\n-x288\n", "season 1 86400 288\n-x287\n"}) {
+    policy.history = damaged;
+    CHECK(pool_set_policy(pool, &policy) == POOL_E_INVALID);
+  }
+  policy.history = known.c_str();
+  REQUIRE(pool_set_policy(pool, &policy) == POOL_OK);
+  REQUIRE(AwaitTarget(pool, 5));
+  CHECK(AwaitLive(pool, 5));
+  // As pool_get does: what fits, and how much there is.
+  REQUIRE(pool_policy_history(pool, text, 8, &needed) == POOL_OK);
+  CHECK(std::string(text) == "season ");
+  CHECK(needed == known.size() + 1);
+  REQUIRE(pool_policy_history(pool, nullptr, 0, &needed) == POOL_OK);
+  REQUIRE(pool_policy_history(pool, text, sizeof(text), nullptr) == POOL_OK);
+  CHECK(std::string(text) == known);
+  CHECK(pool_policy_history(pool, nullptr, 1, &needed) == POOL_E_INVALID);
+  CHECK(pool_policy_history(0, text, sizeof(text), &needed) == POOL_E_BADHANDLE);
+  // Inside a decision of the pool's own there is nothing that could be read.
+  std::atomic<int32_t> inside{1};
+  OwnPolicy own([&](const pool_load_t&) {
+    inside = pool_policy_history(pool, nullptr, 0, nullptr);
+    return 2u;
+  });
+  policy = own.Policy();
+  REQUIRE(pool_set_policy(pool, &policy) == POOL_OK);
+  REQUIRE(PollUntil([&] { return inside != 1; }));
+  CHECK(inside == POOL_E_INVALID);
 }
 
 }  // namespace

@@ -410,7 +410,7 @@ TEST_CASE("what contradicts a budget is refused by name", "[scaling]") {
   o.budget_floor = 0;
   o.in_budget = &budget;
   o.budget_weight = 1001;
-  CHECK_THROWS_WITH(workpool::pool(o), Catch::Contains("weight of 1001"));
+  CHECK_THROWS_WITH(workpool::pool(o), Catch::Contains("budget_weight = 1001"));
   o.budget_weight = 0;
   o.prestart = 1;
   CHECK_THROWS_WITH(workpool::pool(o), Catch::Contains("prestart"));

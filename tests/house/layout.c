@@ -227,7 +227,7 @@ FIELD(pool_load_t, cores, 136, 8);
 FIELD(pool_load_t, runnable, 144, 8);
 FIELD(pool_load_t, others, 152, 8);
 
-SIZE(pool_policy_t, 64);
+SIZE(pool_policy_t, 80);
 FIELD(pool_policy_t, struct_size, 0, 4);
 FIELD(pool_policy_t, flags, 4, 4);
 FIELD(pool_policy_t, name, 8, 8);
@@ -237,6 +237,8 @@ FIELD(pool_policy_t, cooldown, 32, 8);
 FIELD(pool_policy_t, user, 40, 8);
 FIELD(pool_policy_t, tick_ns, 48, 8);
 FIELD(pool_policy_t, patience_ns, 56, 8);
+FIELD(pool_policy_t, call_max_ns, 64, 8);
+FIELD(pool_policy_t, history, 72, 8);
 
 SIZE(pool_decision_t, 96);
 FIELD(pool_decision_t, struct_size, 0, 4);

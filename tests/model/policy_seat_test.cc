@@ -107,5 +107,47 @@ MODEL_TEST("a seat that is emptied while its policy is asked is empty from then 
   asker.Join();
 }
 
+MODEL_TEST("who looks at a policy sees it while nobody asks it, and never one that was replaced before", .preemptions = 2) {
+  User users[2];
+  {
+    PolicySeat seat;
+    Policy* const first = PolicyOf(users[0]);
+    seat.Replace(first);
+    Thread asker([&] {
+      Ask(seat);
+      Ask(seat);
+    });
+    Thread other([&] { seat.Replace(PolicyOf(users[1])); });
+    int looked = 0;
+    MODEL_CHECK(seat.Look([&](const Policy* policy) {
+      ++looked;
+      MODEL_CHECK(policy != nullptr);
+      User& user = users[policy == first ? 0 : 1];
+      user.data.Write(user.data.Read() + 1);
+    }));
+    MODEL_CHECK(looked == 1);
+    other.Join();
+    asker.Join();
+  }
+  MODEL_CHECK(users[0].deleted == 1 && users[1].deleted == 1);
+}
+
+MODEL_TEST("who looks at the policy that it is asking is told so, also when that has replaced itself") {
+  User users[2];
+  {
+    PolicySeat seat;
+    seat.Replace(PolicyOf(users[0]));
+    Policy* policy = seat.Take();
+    MODEL_CHECK(!seat.Look([](const Policy*) { MODEL_CHECK(false); }));
+    seat.Replace(PolicyOf(users[1]));
+    MODEL_CHECK(!seat.Look([](const Policy*) { MODEL_CHECK(false); }));
+    MODEL_CHECK(policy->Decide({}).workers == 1);
+    seat.GiveBack();
+    MODEL_CHECK(users[0].deleted == 1);
+    MODEL_CHECK(seat.Look([](const Policy* next) { MODEL_CHECK(next != nullptr); }));
+  }
+  MODEL_CHECK(users[1].deleted == 1);
+}
+
 }  // namespace
 }  // namespace workpool::model

@@ -38,9 +38,11 @@ struct decision : pool_decision_t {
 // workpool.h (pool_signal_fn) says how quick they have to be. What they throw is lost, and the
 // number of workers stays.
 struct policy {
-  // One of the library's, with its options: "pid,setpoint=0.6". Or else decide.
+  // One of the library's, with its options: "pid,setpoint=0.6". Or else decide. In the shadow also
+  // "none": nobody is there any more.
   std::string name = {};
-  // A figure for decide, which is listed with the decision.
+  // A figure for decide, or for a policy by name that reads it ("ewma,signal=own"); it is listed
+  // with the decision.
   std::function<double(const load_sample&)> signal = {};
   // How many workers there should be; signal is 0 if there is none.
   std::function<std::uint32_t(const load_sample&, double signal)> decide = {};
@@ -50,6 +52,8 @@ struct policy {
   bool shadow = false;  // decides beside the policy that holds, only for pool::decisions
   std::chrono::nanoseconds tick{0};      // how often to look while tasks wait; 0: its own
   std::chrono::nanoseconds patience{0};  // how long a task waits before that; 0: its own
+  std::chrono::nanoseconds call_max{0};  // the functions may take so long for a decision; 0: 10 ms
+  std::string history = {};  // with "seasonal": what pool::policy_history returned
 };
 
 }  // namespace workpool

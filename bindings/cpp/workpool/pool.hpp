@@ -288,10 +288,11 @@ class pool {
     detail::check(pool_set(where_.handle, name.c_str(), value.c_str()));
   }
   std::string get(const std::string& name) const { return detail::get_option(where_.handle, name); }
-  // Another policy finds the number of workers from now on. When it returns, no function of the one
-  // before is running (but one that makes this call), and none will be called.
+  // From now on. On return no function of the policy before runs, but one that makes this call.
   void set_policy(const policy& p) { detail::set_policy(where_.handle, policies_.get(), p); }
   void set_policy(const std::string& name) { set_policy(policy{name}); }
+  // What the policy has learned, for policy::history; throws where it learns nothing.
+  std::string policy_history() const { return detail::policy_history(where_.handle); }
   // The changes of the number of workers after number `after`, of the last 256; oldest first.
   std::vector<decision> decisions(std::uint64_t after = 0) const {
     return detail::list_decisions(where_.handle, after);

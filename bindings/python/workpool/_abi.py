@@ -249,6 +249,8 @@ class Policy(Structure):
         ("user", c_void_p),
         ("tick_ns", c_int64),
         ("patience_ns", c_int64),
+        ("call_max_ns", c_int64),
+        ("history", c_char_p),
     ]
 
 
@@ -546,6 +548,7 @@ _SIGNATURES = {
     "pool_tune": (c_int32, [c_uint64, c_uint32]),
     "pool_policy_init": (c_int32, [POINTER(Policy), c_uint32]),
     "pool_set_policy": (c_int32, [c_uint64, POINTER(Policy)]),
+    "pool_policy_history": (c_int32, [c_uint64, c_char_p, c_size_t, POINTER(c_size_t)]),
     "pool_decisions": (c_int32, [c_uint64, c_uint64, c_void_p, c_uint32, c_uint32,
                                  POINTER(c_uint32)]),
     "pool_budget_create": (c_int32, [c_uint32, POINTER(c_uint64)]),

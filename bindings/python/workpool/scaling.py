@@ -18,6 +18,9 @@ T = TypeVar("T")
 
 _lib = _abi.lib
 _next_number = itertools.count(1).__next__
+# A policy here waits for the interpreter lock, which each of the threads that compute may keep for
+# 5 ms (sys.getswitchinterval).
+_CALL_MAX = 0.1
 # As many decisions as a pool keeps.
 _KEPT = 256
 
@@ -73,10 +76,10 @@ class Decision(NamedTuple):
 class Policy:
     """A policy of one's own: any object with decide(). The other two may be left out.
 
-    They are called on a thread that other pools share, one at a time, and have to be quick: one
-    that takes longer than 10 ms, the wait for the interpreter lock included, ends the policy,
-    "auto" takes its place, and the log tells. What they raise goes to sys.unraisablehook, the first
-    time, and the number of workers stays."""
+    They are called on a thread that other pools share, one at a time, and have to be quick: where
+    three decisions in a row take longer than call_max of set_policy, the wait for the interpreter
+    lock included, the policy goes, "auto" takes its place, and the log tells. What they raise goes
+    to sys.unraisablehook, the first time, and the number of workers stays."""
 
     def signal(self, load: Load) -> float:
         """A figure for decide(); it is listed with the decision."""
@@ -190,12 +193,15 @@ class PolicySeats:
         self._last = 0
 
     def set(self, handle: int, policy: AnyPolicy, keep: bool = False, shadow: bool = False,
-            tick: Optional[float] = None, patience: Optional[float] = None) -> None:
+            tick: Optional[float] = None, patience: Optional[float] = None,
+            call_max: Optional[float] = None, history: Optional[str] = None) -> None:
         fields = _abi.Policy()
         errors.check(_lib.pool_policy_init(ctypes.byref(fields), ctypes.sizeof(fields)))
         if tick is not None:
             fields.tick_ns = positive_ns("tick", tick)
         fields.patience_ns = optional_ns(patience)
+        fields.call_max_ns = positive_ns("call_max", _CALL_MAX if call_max is None else call_max)
+        fields.history = None if history is None else history.encode("ascii")
         fields.flags = (_abi.POLICY_SHADOW if shadow else 0) | (_abi.POLICY_KEEP if keep else 0)
         number = self._last = _next_number()
         if policy is None or isinstance(policy, str):
@@ -307,17 +313,33 @@ class ScalingCalls:
     _core: "Core"
 
     def set_policy(self, policy: AnyPolicy, *, keep: bool = False, shadow: bool = False,
-                   tick: Optional[float] = None, patience: Optional[float] = None) -> None:
+                   tick: Optional[float] = None, patience: Optional[float] = None,
+                   call_max: Optional[float] = None, history: Optional[str] = None) -> None:
         """Another policy from now on: the name of one, with its options ("pid,setpoint=0.6"), None
         for "auto", or one's own: a function of a Load that returns the number of workers, or an
         object as Policy says. What it asks for is bounded by workers_min and workers_max. When this
         returns, nothing of the policy before is running (but a call that sets another one).
 
         keep      of one's own: exactly so many workers are kept, idle or not
-        shadow    it decides beside the policy that holds, and is only listed by decisions()
+        shadow    it decides beside the policy that holds, and is only listed by decisions(); the
+                  name "none" takes it away
         tick      seconds after which to look again while tasks wait; None = as the policy says
-        patience  seconds that a task waits before somebody looks; None = as the policy says"""
-        self._core.policies.set(self._core.handle, policy, keep, shadow, tick, patience)
+        patience  seconds that a task waits before somebody looks; None = as the policy says
+        call_max  of one's own: seconds that a decision may take; None = 0.1
+        history   with "seasonal": what policy_history() returned, and it goes on from there"""
+        self._core.policies.set(self._core.handle, policy, keep, shadow, tick, patience, call_max,
+                                history)
+
+    def policy_history(self) -> str:
+        """What the policy has learned, as text for set_policy. ValueError if it learns nothing."""
+        needed = ctypes.c_size_t(0)
+        while True:
+            room = needed.value
+            text = ctypes.create_string_buffer(room) if room else None
+            errors.check(_lib.pool_policy_history(self._core.handle, text, room,
+                                                  ctypes.byref(needed)))
+            if text is not None and needed.value <= room:
+                return text.value.decode("ascii")
 
     def decisions(self, after: int = 0) -> List[Decision]:
         """The decisions after number after, of those that are kept, the last 256; oldest first."""

@@ -7,12 +7,14 @@
 #include <workpool/workpool.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 #include <workpool/detail/attempt.hpp>
@@ -120,6 +122,8 @@ inline pool_policy_t policy_of(const policy& p, void* user) {
   c.user = user;
   c.tick_ns = p.tick.count();
   c.patience_ns = p.patience.count();
+  c.call_max_ns = p.call_max.count();
+  c.history = p.history.empty() ? nullptr : p.history.c_str();
   return c;
 }
 
@@ -168,6 +172,16 @@ class policy_seats {
 inline void set_policy(pool_t pool, policy_seats* seats, const policy& p) {
   if (seats == nullptr) throw error(POOL_E_BADHANDLE, "set_policy: the pool was moved from");
   seats->set(pool, p);
+}
+
+inline std::string policy_history(pool_t pool) {
+  std::string text;
+  for (std::size_t needed = 0;;) {
+    check(pool_policy_history(pool, text.empty() ? nullptr : &text[0], text.size(), &needed));
+    const bool whole = needed <= text.size();
+    text.resize(whole ? needed - 1 : needed);
+    if (whole) return text;
+  }
 }
 
 // False for STALLED.

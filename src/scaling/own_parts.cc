@@ -1,4 +1,4 @@
-#include "scaling/own_decider.h"
+#include "scaling/own_parts.h"
 
 #include "worker/call_out.h"
 
@@ -33,23 +33,31 @@ pool_load_t PublicLoad(const LoadSample& sample) {
   return load;
 }
 
+bool OwnParts::Measure(const LoadSample& sample, double* out) const {
+  if (own_.signal == nullptr) return true;
+  const pool_load_t load = PublicLoad(sample);
+  bool measured = false;
+  CallOut([&] {
+    *out = own_.signal(own_.user, &load);
+    measured = true;
+  });
+  return measured;
+}
+
+bool OwnParts::MayChange(const LoadSample& sample, uint32_t workers) const {
+  if (own_.cooldown == nullptr) return true;
+  const pool_load_t load = PublicLoad(sample);
+  bool may = false;
+  CallOut([&] { may = own_.cooldown(own_.user, &load, workers) != 0; });
+  return may;
+}
+
 Decision OwnDecider::Decide(const LoadSample& sample) {
   const pool_load_t load = PublicLoad(sample);
   // What one throws is nobody's: the number stays.
-  double signal = 0;
   uint32_t workers = sample.target;
-  bool may = true;
-  CallOut([&] {
-    if (own_.signal != nullptr) signal = own_.signal(own_.user, &load);
-    const uint32_t wanted = own_.decide(own_.user, &load, signal);
-    if (wanted != sample.target && own_.cooldown != nullptr) may = own_.cooldown(own_.user, &load, wanted) != 0;
-    workers = wanted;
-  });
-  if (workers == sample.target) return {workers, Reason::kHold, kNever, signal};
-  if (!may) {
-    return {sample.target, Reason::kCooldown, kNever, signal};
-  }
-  return {workers, Reason::kLoad, kNever, signal};
+  CallOut([&] { workers = own_.decide(own_.user, &load, sample.own); });
+  return {workers, workers == sample.target ? Reason::kHold : Reason::kLoad};
 }
 
 }  // namespace workpool
