@@ -18,13 +18,14 @@ UsageSampler::~UsageSampler() {
 
 double UsageSampler::RunnableSeconds(int32_t tid, uint64_t now_ns, UsageMark* mark) {
   Usage now;
-  if (!Read(tid, now_ns, &now)) {
+  bool kept = false;
+  if (!Read(tid, now_ns, &now, &kept)) {
     *mark = {};
     return 0;
   }
   const uint64_t dt_ns = now_ns - std::min(now_ns, mark->at_ns);
   const double seconds = mark->known ? RunnableSecondsBetween(source_, mark->usage, now, dt_ns) : 0;
-  *mark = {.usage = now, .at_ns = now_ns, .known = true};
+  *mark = {.usage = now, .at_ns = now_ns, .known = true, .kept = kept};
   return seconds;
 }
 
@@ -34,7 +35,8 @@ void UsageSampler::Forget(int32_t tid) {
   if (at != kNowhere) Drop(at);
 }
 
-bool UsageSampler::Read(int32_t tid, uint64_t now_ns, Usage* out) {
+bool UsageSampler::Read(int32_t tid, uint64_t now_ns, Usage* out, bool* kept) {
+  *kept = true;  // or it has none
   if (source_ == UsageSource::kCpuClock) return ReadUsage(source_, tid, out);
   FollowFork();
   uint32_t at = Find(tid);
@@ -46,6 +48,7 @@ bool UsageSampler::Read(int32_t tid, uint64_t now_ns, Usage* out) {
     // It has ended; its id may be another thread's by now.
     Drop(at);
   }
+  *kept = false;
   return ReadUsage(source_, tid, out);
 }
 

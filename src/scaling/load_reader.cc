@@ -114,7 +114,7 @@ void LoadReader::ReadWorkers(bool fresh, double hung_after_s, LoadReading* readi
           if (ThreadState(tid) == 'R') seen.share = 1;
         }
       }
-      ++sampled;
+      sampled += seen.mark.kept ? 1 : kOpenedAs;
       // After a time in which nobody looked, the same ones again: only then is anything known.
       if (!fresh) turn_ = i + 1;
     }

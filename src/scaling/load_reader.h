@@ -1,6 +1,6 @@
 // LoadReader: reads the counters of one pool, and how busy its threads are, for the scaler. A look costs some ten
-// nanoseconds a worker, and half a microsecond for each of at most kSampled threads that have worked since the last one;
-// where there are more, they are sampled in turn.
+// nanoseconds a worker, and about as much as kSampled reads of files that are kept open for the threads that have worked since
+// the last one; where there are more of them, or their files have to be opened, they are sampled in turn.
 // Threads: one at a time.
 #pragma once
 
@@ -24,7 +24,10 @@ class LoadReader {
   [[nodiscard]] LoadReading Read(bool fresh, double service_s);
 
  private:
-  static constexpr uint32_t kSampled = UsageFds::kMax;
+  // A read costs 1 us, but 5 of a thread that has slept: what is known of it has left the caches.
+  static constexpr uint32_t kSampled = 24;
+  // A file that has to be opened and closed counts as so many.
+  static constexpr uint32_t kOpenedAs = 6;
   // A task that runs for longer, and for longer than so many usual ones, hangs if its thread uses no CPU.
   static constexpr double kHungAfterS = 0.25;
   static constexpr double kHungAfterRuns = 10;

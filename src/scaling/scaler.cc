@@ -141,15 +141,27 @@ uint64_t Scaler::Look() {
   return LookWith(*policy);
 }
 
-uint64_t Scaler::LookWith(Policy& policy) {
+LoadSample Scaler::See(bool fresh) {
   const uint64_t begin_ns = NowNs();
-  uint64_t tick_ns = std::max(std::min(policy.tick_ns(), kNever / kGapTicks / 2), std::min(kCostShare * cost_ns_, kCostPauseMaxNs));
-  const bool fresh = std::exchange(asleep_, false) || begin_ns - look_ns_ > kGapTicks * tick_ns;
+  const uint64_t since_ns = std::min(begin_ns - look_ns_, kCostShare * uint64_t{2 * kCostAtOnceNs});
+  look_ns_ = begin_ns;
   const uint64_t cpu_ns = OwnCpuNs();
   const LoadSample sample = meter_.Measure(reader_.Read(fresh, service_s_), fresh);
-  cost_ns_ = OwnCpuNs() - cpu_ns;
+  const auto cost_ns = static_cast<int64_t>(OwnCpuNs() - cpu_ns);
+  credit_ns_ = std::min(credit_ns_ + static_cast<int64_t>(since_ns) / kCostShare, kCostAtOnceNs) - cost_ns;
   service_s_ = sample.service_s;
-  look_ns_ = begin_ns;
+  return sample;
+}
+
+uint64_t Scaler::CostPauseNs() const {
+  return credit_ns_ >= 0 ? 0 : std::min(static_cast<uint64_t>(-credit_ns_ * kCostShare), kCostPauseMaxNs);
+}
+
+uint64_t Scaler::LookWith(Policy& policy) {
+  const uint64_t begin_ns = NowNs();
+  uint64_t tick_ns = std::min(policy.tick_ns(), kNever / kGapTicks / 2);
+  const bool fresh = std::exchange(asleep_, false) || begin_ns - look_ns_ > kGapTicks * std::max(tick_ns, pause_ns_);
+  const LoadSample sample = See(fresh);
   if (policy.keeps()) {
     engine_.workers.SetBase(0);
   } else if (member_.budget() == nullptr) {
@@ -172,8 +184,9 @@ uint64_t Scaler::LookWith(Policy& policy) {
     tick_ns = aside_tick_ns;
   }
   if (quiet_ticks_ > kQuietTicks) return Sleep(decision.again_ns);
-  const uint64_t pause_ns = fresh ? std::min(policy.patience_ns(), tick_ns) : tick_ns;
-  return std::min(TimeAfter(begin_ns, pause_ns), decision.again_ns);
+  const uint64_t at_least_ns = CostPauseNs();
+  pause_ns_ = std::max(fresh ? std::min(policy.patience_ns(), tick_ns) : tick_ns, at_least_ns);
+  return std::max(TimeAfter(begin_ns, at_least_ns), std::min(TimeAfter(begin_ns, pause_ns_), decision.again_ns));
 }
 
 Decision Scaler::Ask(PolicySeat& seat, Policy& policy, const LoadSample& sample) {

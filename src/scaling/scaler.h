@@ -55,8 +55,10 @@ class Scaler {
  private:
   // Looks in a row that find nothing waiting, before it sleeps.
   static constexpr uint32_t kQuietTicks = 4;
-  // The time between two looks is at least so many times the CPU time that the last one took to see what there is.
-  static constexpr uint64_t kCostShare = 100;
+  // To see what there is may take one part in so many of a CPU, with what is left for the rest of a look a hundredth; and so
+  // much at once, because growth cannot wait for one look that was dear.
+  static constexpr int64_t kCostShare = 125;
+  static constexpr int64_t kCostAtOnceNs = 5'000'000;
   static constexpr uint64_t kCostPauseMaxNs = 100'000'000;
   // A gap of so many ticks was not watched.
   static constexpr uint64_t kGapTicks = 10;
@@ -70,6 +72,10 @@ class Scaler {
   // These return when to look again.
   [[nodiscard]] uint64_t Look();
   [[nodiscard]] uint64_t LookWith(Policy& policy);
+  // What there is, measured against the look before if that is near.
+  [[nodiscard]] LoadSample See(bool fresh);
+  // How long looks have to wait to be worth what they cost.
+  [[nodiscard]] uint64_t CostPauseNs() const;
   [[nodiscard]] uint64_t Sleep(uint64_t again_ns);
   [[nodiscard]] Decision Ask(PolicySeat& seat, Policy& policy, const LoadSample& sample);
   // What the one in the shadow would do; returns how often it would like to be asked, kNever where there is none.
@@ -99,7 +105,8 @@ class Scaler {
   LoadReader reader_;
   double service_s_ = 0;         // of the last sample
   uint64_t look_ns_ = 0;         // the last look
-  uint64_t cost_ns_ = 0;         // the CPU time it took
+  uint64_t pause_ns_ = 0;        // the time that was to be between it and the next one
+  int64_t credit_ns_ = kCostAtOnceNs;  // CPU time that looks may take now
   bool asleep_ = true;
   uint32_t quiet_ticks_ = 0;
   uint32_t shadow_target_ = 0;
