@@ -55,9 +55,9 @@ class Scaler {
  private:
   // Looks in a row that find nothing waiting, before it sleeps.
   static constexpr uint32_t kQuietTicks = 4;
-  // To see what there is may take one part in so many of a CPU, with what is left for the rest of a look a hundredth; and so
+  // To see what there is may take one part in so many of a CPU, with the rest of a look and its wake-up a hundredth; and so
   // much at once, because growth cannot wait for one look that was dear.
-  static constexpr int64_t kCostShare = 125;
+  static constexpr int64_t kCostShare = 160;
   static constexpr int64_t kCostAtOnceNs = 5'000'000;
   static constexpr uint64_t kCostPauseMaxNs = 100'000'000;
   // A gap of so many ticks was not watched.
