@@ -18,9 +18,9 @@ struct LimitSearchOptions {
   double persist_s = 0.1;         // a level is measured for at least so long,
   double ended_min = 60;          // and until so many runs have ended,
   double window_max_s = 1;        // but not longer than this; so long it also waits for tasks begun before
-  double known = 2;               // times the level that was enough lately: beyond it growth waits for what it does
+  double known = 2.5;             // times the level that was enough lately: beyond it growth waits for what it does
   double known_from = 1.25;       // times the base: a level below it says nothing of what tasks wait for
-  double known_hold_s = 0.1;      // but not for longer than this
+  double known_hold_s = 0.05;     // but not for longer than this
   double slack = 0.7;             // of the goodput before, that must still be there then
   double healthy_memory_s = 2;    // over which the level that was enough is remembered
   double cut = 0.7;

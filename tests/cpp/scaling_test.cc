@@ -152,6 +152,49 @@ TEST_CASE("shadow: it is listed what a policy would have done, and nothing is do
   CHECK_FALSE(Listed(pool, false, 7));
 }
 
+TEST_CASE("signal and cooldown lead and hold a policy by name", "[scaling]") {
+  workpool::options o = Workers(0, 8);
+  o.policy = "fixed,n=2";
+  workpool::pool pool(o);
+  Crowd crowd(pool, 20);
+  REQUIRE(crowd.Stays(2));
+  std::atomic<bool> may{false};
+  std::atomic<int> asked{0};
+  workpool::policy p;
+  p.name = "ewma,signal=own,alpha=1,cooldown=0s";
+  p.tick = std::chrono::milliseconds(2);
+  p.signal = [](const workpool::load_sample&) { return 2.0; };
+  p.cooldown = [&](const workpool::load_sample&, std::uint32_t) {
+    ++asked;
+    return may.load();
+  };
+  pool.set_policy(p);
+  CHECK(Eventually([&] { return asked > 3; }));
+  CHECK(crowd.Stays(2));
+  may = true;
+  CHECK(crowd.Await(8));
+  p.signal = nullptr;
+  CHECK_THROWS_WITH(pool.set_policy(p), Catch::Contains("policy.signal"));
+  pool.set_policy("auto");
+}
+
+TEST_CASE("what a seasonal policy has learned another pool goes on from", "[scaling]") {
+  workpool::options o = Workers(0, 8);
+  o.policy = "seasonal";
+  workpool::pool pool(o);
+  CHECK(pool.policy_history() == "season 1 86400 288\n-x288\n");
+  workpool::policy p;
+  p.name = "seasonal";
+  p.history = "season 1 86400 288\n300x288\n";
+  pool.set_policy(p);
+  CHECK(Eventually([&] { return pool.stats().workers_live == 3; }));
+  CHECK(pool.policy_history() == p.history);
+  p.history = "season 1";
+  CHECK(CodeOf([&] { pool.set_policy(p); }) == POOL_E_INVALID);
+  pool.set_policy("auto");
+  CHECK(CodeOf([&] { pool.policy_history(); }) == POOL_E_INVALID);
+}
+
 TEST_CASE("what a policy throws is lost, and the number stays", "[scaling]") {
   for (const std::string place : {"signal", "decide", "cooldown"}) {
     INFO(place);

@@ -171,6 +171,66 @@ class Own(unittest.TestCase):
                 crew.allowed = True
                 self.assertTrue(gate.await_arrivals(5))
 
+    def test_beside_a_name(self):
+        """signal and cooldown lead and hold a policy by name that an object gives"""
+        class Led(Policy):
+            name = "ewma,signal=own,alpha=1,cooldown=0s"
+            allowed = False
+            asked = 0
+
+            def signal(self, load):
+                return 2.0
+
+            def cooldown(self, load, workers):
+                self.asked += 1
+                return self.allowed
+
+        led = Led()
+        with settled(workpool.Pool(workers_max=8, policy="fixed,n=2")) as pool:
+            with crowded(pool) as gate:
+                self.assertTrue(gate.await_arrivals(2))
+                pool.set_policy(led, tick=0.002)
+                self.assertTrue(eventually(lambda: led.asked > 3))
+                self.assertEqual(gate.arrived, 2)
+                led.allowed = True
+                self.assertTrue(gate.await_arrivals(8))
+                self.assertEqual(pool.decisions()[-1].signal, 2.0)
+            with self.assertRaisesRegex(workpool.InvalidError, "policy.signal"):
+                pool.set_policy("ewma,signal=own")
+
+    def test_history(self):
+        """what seasonal has learned is a text, from which another pool goes on"""
+        text = "season 1 86400 288\n300x288\n"
+        with settled(workpool.Pool(workers_max=8, policy="seasonal")) as pool:
+            self.assertEqual(pool.policy_history(), "season 1 86400 288\n-x288\n")
+            pool.set_policy("seasonal", history=text)
+            self.assertTrue(eventually(lambda: pool.stats().workers_live == 3))
+            self.assertEqual(pool.policy_history(), text)
+            with self.assertRaises(workpool.InvalidError):
+                pool.set_policy("seasonal", history="season 1")
+            pool.set_policy("auto")
+            with self.assertRaises(workpool.InvalidError):
+                pool.policy_history()
+
+    def test_call_max(self):
+        """call_max is how long a decision may take, three times in a row"""
+        calls = []
+
+        def slow(load):
+            calls.append(load)
+            time.sleep(0.03)
+            return 1
+
+        with settled(workpool.Pool(workers_max=8)) as pool:
+            with crowded(pool):
+                pool.set_policy(slow, tick=0.002)
+                self.assertTrue(eventually(lambda: len(calls) > 5))
+                pool.set_policy(slow, tick=0.002, call_max=0.01)
+                seen = len(calls)
+                self.assertTrue(eventually(lambda: len(calls) == seen + 3))
+                time.sleep(0.2)
+                self.assertEqual(len(calls), seen + 3)
+
     def test_keep(self):
         """with keep exactly so many workers are there, without a task, too"""
         with settled(workpool.Pool(workers_max=8, keep_alive=0.001)) as pool:

@@ -74,12 +74,16 @@ class Decision(NamedTuple):
 
 
 class Policy:
-    """A policy of one's own: any object with decide(). The other two may be left out.
+    """A policy of one's own: any object with decide(). The other two may be left out. Instead of
+    decide() there may be a name, of one of the library's with its options: cooldown() holds that
+    too, and signal() leads it where it reads one ("ewma,signal=own").
 
     They are called on a thread that other pools share, one at a time, and have to be quick: where
     three decisions in a row take longer than call_max of set_policy, the wait for the interpreter
     lock included, the policy goes, "auto" takes its place, and the log tells. What they raise goes
     to sys.unraisablehook, the first time, and the number of workers stays."""
+
+    name: Optional[str] = None
 
     def signal(self, load: Load) -> float:
         """A figure for decide(); it is listed with the decision."""
@@ -101,18 +105,20 @@ class _Decides(Protocol):
         """See Policy."""
 
 
-AnyPolicy = Union[None, str, _Decides, Callable[[Load], int]]
+AnyPolicy = Union[None, str, Policy, _Decides, Callable[[Load], int]]
 
 
 class _Own:
     """A policy that the library calls."""
 
-    __slots__ = ("_policy", "decide", "signal", "cooldown", "asked", "_told", "_stays")
+    __slots__ = ("_policy", "name", "decide", "signal", "cooldown", "asked", "_told", "_stays")
 
     def __init__(self, policy: Any) -> None:
         self._policy = policy
-        self.decide: Optional[Callable[[Load, float], int]] = getattr(policy, "decide", None)
-        if self.decide is None:
+        self.decide: Optional[Callable[[Load, float], int]] = _own_method(policy, "decide")
+        name = getattr(policy, "name", None)
+        self.name = name if self.decide is None and isinstance(name, str) else None
+        if self.decide is None and self.name is None:
             if not callable(policy):
                 raise TypeError(f"{policy!r} is no policy; give a name, a function of a Load, or "
                                 "an object with decide(load, signal)")
@@ -210,7 +216,9 @@ class PolicySeats:
             fields.name = None if policy is None else policy.encode("utf-8")
         else:
             own = _Own(policy)
-            fields.user, fields.decide = number, _DECIDE
+            fields.user = number
+            fields.name = None if own.name is None else own.name.encode("utf-8")
+            fields.decide = None if own.decide is None else _DECIDE
             fields.signal = None if own.signal is None else _SIGNAL
             fields.cooldown = None if own.cooldown is None else _COOLDOWN
             _own[number] = own
