@@ -739,9 +739,9 @@ POOL_API pool_status_t pool_hook_remove(pool_t pool, uint64_t id);
 /* ---- scale and see ----------------------------------------------------------------------- */
 
 /* Sets the number of workers by hand, at once and under load: workers start, or end after their current task.
- * 0 hands back to workers_min ... workers_max and demand. OK, INVALID (above workers_limit, shared
- * pool), THREAD (fewer could be started; the target stays), CLOSED. [any-thread] [may-block] (at most 100 ms, where threads
- * are refused) Since 0.1. */
+ * 0 hands back to workers_min ... workers_max and demand. OK, INVALID (above workers_limit, shared pool, a pool of a
+ * budget), THREAD (fewer could be started; the target stays), CLOSED. [any-thread] [may-block] (at most 100 ms, where
+ * threads are refused) Since 0.1. */
 POOL_API pool_status_t pool_tune(pool_t pool, uint32_t workers);
 
 /* What a policy sees of a pool. Counts are of the time since the load before, dt_ns. */
@@ -773,10 +773,11 @@ typedef struct pool_load {
 } pool_load_t;
 
 /* A policy of your own, or parts of one. On a thread of the library's, without a lock. Other pools share the thread: where
- * three decisions in a row each take longer than call_max_ns, the policy goes, "auto" takes its place, and a line in the log
- * tells. After one of the functions has put another policy in the place of its own, none of them is called any more. */
+ * three decisions in a row each take longer than call_max_ns, the policy goes, "auto" takes its place (in the shadow: nobody),
+ * and a line in the log tells. After one of the functions has put another policy in the place of its own, none of them is
+ * called any more. */
 typedef double (*pool_signal_fn)(void *user, const pool_load_t *load);
-/* How many workers there should be. signal: what the function above returned, or 0. */
+/* How many workers there should be, at least 1. signal: what the function above returned, or 0. */
 typedef uint32_t (*pool_decide_fn)(void *user, const pool_load_t *load, double signal);
 /* Whether the number may change from load->target to workers now: 0 no. */
 typedef int32_t (*pool_cooldown_fn)(void *user, const pool_load_t *load, uint32_t workers);
@@ -794,7 +795,7 @@ typedef struct pool_policy {
   pool_decide_fn decide;     /* or NULL: that of name */
   pool_cooldown_fn cooldown; /* or NULL. With a name it is asked after those of its options */
   void *user;
-  int64_t tick_ns;           /* how often to look while tasks wait; 0 = as the policy says */
+  int64_t tick_ns;           /* how often to look while tasks wait, not more than once in 1 ms; 0 = as the policy says */
   int64_t patience_ns;       /* how long a task waits before somebody looks; 0 = as the policy says */
   int64_t call_max_ns;       /* the functions may take so long for one decision, not counting the time in which their
                                 thread has to wait for a CPU; 0 = 10 ms */
@@ -804,7 +805,7 @@ typedef struct pool_policy {
 /* pool_decision_t.reason */
 #define POOL_REASON_HOLD 0        /* nothing to do */
 #define POOL_REASON_STARVED 1     /* tasks wait, and CPUs are idle */
-#define POOL_REASON_EXPIRED 2     /* workers have ended by idle expiry */
+#define POOL_REASON_EXPIRED 2     /* workers above a floor have ended by idle expiry; without one that is not listed */
 #define POOL_REASON_TRIMMED 3     /* far more can run than there are CPUs */
 #define POOL_REASON_PACED 4       /* growth waits until the last step has paid */
 #define POOL_REASON_SEARCH_DOWN 5 /* fewer may do more */

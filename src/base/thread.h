@@ -2,6 +2,7 @@
 // thread's are not touched.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -13,6 +14,12 @@ using ThreadHandle = uint64_t;
 // A set of CPUs, as sched_getaffinity(2) gives it.
 struct CpuMask {
   uint64_t bits[16] = {};
+
+  uint32_t count() const {
+    int count = 0;
+    for (const uint64_t word : bits) count += std::popcount(word);
+    return static_cast<uint32_t>(count);
+  }
 };
 
 // CPUs of the calling thread. False: more than a CpuMask holds, or the system refused.

@@ -49,7 +49,8 @@ void Service::HandOver(const Self& self) {
     return;
   }
   DetachThread(own);
-  if (self.client != nullptr) self.client->due_ns = 0;  // there may be more to do for it
+  // There may be more to do for it. One that may lapse is called by whoever needs it.
+  if (self.client != nullptr && !self.client->may_lapse) self.client->due_ns = 0;
 }
 
 Status Service::Add(ServiceClient& client) {

@@ -22,7 +22,9 @@ Status Pool::Health() {
     begun += worker->counters.started.Read();
     working += worker->busy() ? 1 : 0;
   }
-  const bool could_work = !census.has(Census::kPaused) && census.MayAdd() && engine_.HasTasks();
+  // Where the system refuses threads nobody could, unless one sleeps.
+  const bool refused = census.has(Census::kStartFailed) && census.parked() == 0;
+  const bool could_work = !census.has(Census::kPaused) && census.MayAdd() && !refused && engine_.HasTasks();
   const uint64_t now_ns = NowNs();
   {
     MutexLock lock(health_mu_);

@@ -10,6 +10,7 @@ namespace {
 // Those who sleep count their idle time anew. Who is about to sleep while this runs reads the new value: it comes into
 // the list of sleepers after WakeAll has looked there, under the same lock.
 void SetKeepAlive(Engine& engine, uint64_t keep_alive_ns) {
+  engine.option_keep_alive_ns.store(keep_alive_ns, kRelaxed);
   engine.keep_alive_ns.store(keep_alive_ns, kRelaxed);
   engine.idle.WakeAll();
 }
@@ -45,7 +46,7 @@ Status Apply(Engine& engine, const OptionRow& row, const EngineOptions& options)
     case offsetof(pool_options_t, workers_min):
     case offsetof(pool_options_t, workers_max):
       engine.workers.SetBounds(options.workers_min, options.workers_max);
-      return engine.bounds_changed(engine);
+      return POOL_OK;
     case offsetof(pool_options_t, aging_ns): return SetAging(engine, options.dispatch.aging_ns);
     case offsetof(pool_options_t, lane_limit): engine.dispatcher.SetLaneLimit(options.dispatch.lane_limit); break;
     case offsetof(pool_options_t, queue_limit_bytes): engine.bytes.SetLimit(options.queue_limit_bytes); break;
@@ -70,7 +71,9 @@ Status LiveOptions::Set(Engine& engine, const char* name, const char* value) {
     return Fail(POOL_E_INVALID, "options.%s is fixed at create; make a pool with another value", row->name);
   }
   status = Change(engine, *row, value);
-  // More may be up now. Without the lock: a start that is refused calls the user's log.
+  // More may be up now, or fewer. Without the lock: a decision, or a start that is refused, calls the user's log.
+  const bool bounds = row->offset == offsetof(pool_options_t, workers_min) || row->offset == offsetof(pool_options_t, workers_max);
+  if (status == POOL_OK && bounds) status = engine.bounds_changed(engine);
   if (status == POOL_OK && engine.HasTasks()) engine.workers.Help();
   return status;
 }

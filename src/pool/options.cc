@@ -82,7 +82,9 @@ Status CheckWorkers(const pool_options_t& in, EngineOptions* out) {
     return Fail(POOL_E_INVALID, "options.workers_limit = %u is below workers_max = %u; use 0 for 4096",
                 in.workers_limit, out->workers_max);
   }
-  SetStart(in, allowance.cores, out);
+  CpuMask mask;
+  const bool own = in.inherit_affinity != 0 && CurrentThreadCpus(&mask);
+  SetStart(in, own ? std::min<double>(allowance.cores, mask.count()) : allowance.cores, out);
   return POOL_OK;
 }
 

@@ -51,6 +51,9 @@ Status Pool::SetPolicy(const pool_policy_t& own) {
   if ((own.flags & ~kFlags) != 0) {
     return Fail(POOL_E_INVALID, "policy.flags = %u has a bit that is no POOL_POLICY_; use 0", own.flags);
   }
+  if (own.decide == nullptr && (own.flags & POOL_POLICY_KEEP) != 0) {
+    return FailConst(POOL_E_INVALID, "POOL_POLICY_KEEP is for a policy.decide; a policy by name knows itself what it keeps");
+  }
   if (own.decide != nullptr && own.name != nullptr) {
     return FailConst(POOL_E_INVALID, "policy.name and policy.decide are both given; one of them is NULL");
   }
@@ -70,10 +73,8 @@ Status Pool::SetPolicy(const pool_policy_t& own) {
 }
 
 Status Pool::SetPolicy(Policy* policy, bool shadow) {
-  if (policy != nullptr && !shadow && policy->keep_alive_ns() != 0) {
-    engine_.keep_alive_ns.store(policy->keep_alive_ns(), kRelaxed);
-    engine_.idle.WakeAll();
-  }
+  uint64_t keep_alive_ns = policy != nullptr ? policy->keep_alive_ns() : 0;
+  if (keep_alive_ns == 0) keep_alive_ns = engine_.option_keep_alive_ns.load(kRelaxed);
   if (scaler_.load(kAcquire) == nullptr) {
     Policy* first = nullptr;
     const Status parsed = Policy::Parse("auto", &first);
@@ -85,6 +86,9 @@ Status Pool::SetPolicy(Policy* policy, bool shadow) {
   }
   Status status = POOL_OK;
   StoodInFor([&] { status = scaler_.load(kAcquire)->SetPolicy(policy, shadow); });
+  if (status == POOL_OK && !shadow && engine_.keep_alive_ns.exchange(keep_alive_ns, kRelaxed) != keep_alive_ns) {
+    engine_.idle.WakeAll();  // who sleeps counts anew
+  }
   return status;
 }
 
@@ -103,7 +107,8 @@ Status Pool::FollowBounds() {
   workers.Aim(next, std::min(keep, workers.max()), workers.exact());
   if (scaler == nullptr) return POOL_OK;
   if (!workers.tuned()) scaler->NoteChange(target, next, Reason::kBounds);
-  return scaler->LookAgain();
+  (void)scaler->Call();
+  return POOL_OK;
 }
 
 Status Pool::PolicyHistory(char* out, size_t room, size_t* needed) {

@@ -8,12 +8,14 @@
 namespace workpool {
 
 Expiring::Expiring(Decider* inner, uint64_t keep_alive_ns)
-    : inner_(inner), part_ns_(std::max<uint64_t>(keep_alive_ns / (kParts - 1), 1)) {}
+    : inner_(inner), keep_alive_ns_(keep_alive_ns) {}
 
 Expiring::~Expiring() { Delete(inner_); }
 
 Decision Expiring::Decide(const LoadSample& sample) {
   const Decision inner = inner_->Decide(sample);
+  const uint64_t keep_alive_ns = keep_alive_ns_ != 0 ? keep_alive_ns_ : sample.keep_alive_ns;
+  part_ns_ = std::max<uint64_t>(keep_alive_ns / (kParts - 1), 1);
   if (!any_) Note(sample.now_ns, std::min(sample.target, sample.live));
   Note(sample.now_ns, Active(sample));
   const bool taken_away = inner.reason == Reason::kTrimmed || inner.reason == Reason::kSearchDown;

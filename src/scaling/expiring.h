@@ -11,7 +11,7 @@ namespace workpool {
 
 class Expiring final : public Decider {
  public:
-  // Owns inner.
+  // Owns inner. keep_alive_ns = 0: that of the sample.
   Expiring(Decider* inner, uint64_t keep_alive_ns);
   ~Expiring() override;
 
@@ -28,7 +28,8 @@ class Expiring final : public Decider {
   [[nodiscard]] uint32_t Most() const;
 
   Decider* const inner_;
-  const uint64_t part_ns_;
+  const uint64_t keep_alive_ns_;
+  uint64_t part_ns_ = 1;
   bool any_ = false;
   uint64_t part_end_ns_ = 0;
   uint32_t at_ = 0;

@@ -12,7 +12,7 @@ namespace workpool {
 
 class HeadAge {
  public:
-  // Both only rise in time; waiting is what is there now.
+  // taken: out of the queue, to run or to end without; it only rises. waiting is what is there now.
   void Note(uint64_t now_ns, uint64_t taken, uint64_t waiting) {
     if (waiting == 0) {
       size_ = 0;

@@ -21,6 +21,7 @@ LoadSample LoadMeter::Measure(const LoadReading& reading, bool fresh) {
   sample.workers_min = reading.workers_min;
   sample.workers_max = reading.workers_max;
   sample.target = reading.target;
+  sample.keep_alive_ns = reading.keep_alive_ns;
 
   const bool watched = any_ && !fresh && reading.now_ns > before_.now_ns;
   if (watched) {
@@ -28,7 +29,8 @@ LoadSample LoadMeter::Measure(const LoadReading& reading, bool fresh) {
     sample.dt_ns = reading.now_ns - before_.now_ns;
     sample.started = reading.started - before_.started;
     sample.ended = reading.ended - before_.ended;
-    sample.failed = reading.failed - before_.failed;
+    // Read one after the other, while tasks end.
+    sample.failed = std::min(reading.failed - before_.failed, sample.ended);
     // What arrived was taken, or waits. Tasks that ended without a run are neither: they take from what waits.
     const int64_t arrived = static_cast<int64_t>(sample.started + reading.waiting) - static_cast<int64_t>(before_.waiting);
     sample.arrived = static_cast<uint64_t>(std::max<int64_t>(arrived, 0));
@@ -45,7 +47,7 @@ LoadSample LoadMeter::Measure(const LoadReading& reading, bool fresh) {
     head_age_ = {};
     queued_s_ = started_ = wait_high_s_ = 0;
   }
-  head_age_.Note(reading.now_ns, reading.started, reading.waiting);
+  head_age_.Note(reading.now_ns, reading.started + reading.unrun, reading.waiting);
   sample.head_age_ns = head_age_.AgeNs(reading.now_ns);
   wait_high_s_ = std::max(wait_high_s_, sample.head_age_s());
   sample.wait_mean_s = started_ >= 0.5 ? queued_s_ / started_ : sample.head_age_s();

@@ -17,6 +17,7 @@ struct LoadReading {
   uint64_t started = 0;    // runs begun, those of a retry included: tasks taken
   uint64_t ended = 0;      // runs ended
   uint64_t failed = 0;     // of these
+  uint64_t unrun = 0;      // tasks that ended without a run
   uint64_t waiting = 0;    // tasks that wait for a worker now
   uint64_t queue_limit = UINT64_MAX;
   double runnable_s = 0;   // thread-seconds on a CPU or waiting for one since the reading before
@@ -30,6 +31,7 @@ struct LoadReading {
   uint32_t workers_min = 0;
   uint32_t workers_max = 1;
   uint32_t target = 1;
+  uint64_t keep_alive_ns = 1'000'000'000;
 };
 
 class LoadMeter {

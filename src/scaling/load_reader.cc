@@ -36,15 +36,17 @@ LoadReading LoadReader::Read(bool fresh, double service_s) {
   reading.now_ns = NowNs();
   reading.wall_s = WallSeconds();
   reading.cores = CurrentAllowance().cores;
+  const ThreadOptions& thread = engine_.options.thread;
+  if (thread.own_cpus) reading.cores = std::min<double>(reading.cores, thread.cpus.count());
   if (sampler_ == nullptr) sampler_ = New<UsageSampler>(UsageSourceOfProcess());
   const WorkerSet& workers = engine_.workers;
   const OutsideCounters& outside = engine_.outside;
   for (const SharedCounter& ended : outside.ended[1]) reading.ended += ended.Read();
   reading.failed = outside.ended[1][POOL_FAILED].Read() + outside.failed_again.Read();
-  const uint64_t again = outside.attempts_again.Read();
-  reading.started = outside.started.Read() + again;
+  reading.started = outside.started.Read() + outside.attempts_again.Read();
   // A run that is followed by another one has ended too.
-  reading.ended += again;
+  reading.ended += outside.ended_again.Read();
+  for (const SharedCounter& ended : outside.ended[0]) reading.unrun += ended.Read();
   ReadWorkers(fresh, std::max(kHungAfterS, kHungAfterRuns * service_s), &reading);
   const int64_t tombstones = engine_.tombstones.load(kRelaxed);
   const uint64_t queued = engine_.dispatcher.Size() + reading.waiting;
@@ -57,6 +59,7 @@ LoadReading LoadReader::Read(bool fresh, double service_s) {
   reading.workers_min = workers.min();
   reading.workers_max = workers.max();
   reading.target = workers.target();
+  reading.keep_alive_ns = engine_.option_keep_alive_ns.load(kRelaxed);
   if (CpuLedger* ledger = CpuLedger::OfProcess(); ledger != nullptr && !fresh && reading.now_ns > last_ns_) {
     const double dt_s = static_cast<double>(reading.now_ns - last_ns_) * 1e-9;
     reading.others = ledger->Report(line_, reading.now_ns, reading.cores, reading.runnable_s / dt_s, reading.waiting > 0);

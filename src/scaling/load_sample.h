@@ -42,6 +42,7 @@ struct LoadSample {
   uint32_t workers_min = 0;
   uint32_t workers_max = 1;
   uint32_t target = 1;     // up to so many may be up (waiting ones beside)
+  uint64_t keep_alive_ns = 1'000'000'000;  // of idle workers, by the pool's options
 
   uint32_t busy() const { return live - std::min(idle, live); }
   double dt_s() const { return static_cast<double>(dt_ns) * 1e-9; }

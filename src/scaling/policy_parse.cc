@@ -239,8 +239,7 @@ Status Policy::Parse(const char* text, Policy** out) {
   }
   const GeneralOptions& general = spec.general();
   if (floor != nullptr && !decider->keeps()) {
-    const double keep_alive_s = general.keep_alive_s > 0 ? general.keep_alive_s : kKeepAliveUsualS;
-    Decider* keeping = New<Expiring>(decider, Ns(keep_alive_s));
+    Decider* keeping = New<Expiring>(decider, Ns(general.keep_alive_s));
     if (keeping == nullptr) Delete(decider);
     decider = keeping;
   }

@@ -46,4 +46,13 @@ void PolicySeat::Replace(Policy* policy) {
   Delete(before);
 }
 
+bool PolicySeat::ReplaceTaken(Policy* policy) {
+  MutexLock lock(mu_);
+  if (policy_ != taken_) return false;
+  policy_ = policy;
+  doomed_ = true;
+  taken_->Dismiss();
+  return true;
+}
+
 }  // namespace workpool

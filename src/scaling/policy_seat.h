@@ -29,6 +29,9 @@ class PolicySeat {
   // any more.
   void Replace(Policy* policy);
 
+  // By who has taken the policy: another one takes its place, as with Replace. False: somebody has done so already.
+  [[nodiscard]] bool ReplaceTaken(Policy* policy);
+
   // Calls see(policy), which may be nullptr, while nobody has taken it, and nobody can. False: this thread has taken it.
   template <typename See>
   [[nodiscard]] bool Look(const See& see) {

@@ -45,8 +45,6 @@ struct GeneralOptions {
   double keep_alive_s = 0;
 };
 std::span<const PolicyOption> GeneralOptionRows();
-// Keep-alive of policies that ask for none, where one is needed.
-inline constexpr double kKeepAliveUsualS = 1;
 
 enum class FloorKind : uint8_t { kNone, kSchedule, kSeason };
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/finally.h"
+#include "base/memory.h"
 #include "base/thread.h"
 #include "base/thread_usage.h"
 
@@ -67,9 +68,15 @@ Status Scaler::LookAgain() {
 }
 
 Status Scaler::SetPolicy(Policy* policy, bool shadow) {
+  const Status status = Join();
+  if (status != POOL_OK) {
+    Delete(policy);
+    return status;
+  }
   (shadow ? shadow_ : seat_).Replace(policy);
   if (!shadow) adopt_.store(true, kRelaxed);
-  return LookAgain();
+  (void)Call();  // it holds; without a thread now the next submit calls
+  return POOL_OK;
 }
 
 Status Scaler::SaveHistory(char* out, size_t room, size_t* needed) {
@@ -159,7 +166,7 @@ uint64_t Scaler::CostPauseNs() const {
 
 uint64_t Scaler::LookWith(Policy& policy) {
   const uint64_t begin_ns = NowNs();
-  uint64_t tick_ns = std::min(policy.tick_ns(), kNever / kGapTicks / 2);
+  uint64_t tick_ns = std::clamp(policy.tick_ns(), kTickMinNs, kNever / kGapTicks / 2);
   const bool fresh = std::exchange(asleep_, false) || begin_ns - look_ns_ > kGapTicks * std::max(tick_ns, pause_ns_);
   const LoadSample sample = See(fresh);
   if (policy.keeps()) {
@@ -174,8 +181,11 @@ uint64_t Scaler::LookWith(Policy& policy) {
     // Up to the base nobody asks.
     decision.workers = std::max(decision.workers, std::min(sample.target, engine_.workers.base()));
   }
+  const uint32_t before = engine_.workers.target();
   if (member_.budget() != nullptr) decision = WithinBudget(sample, decision);
-  Apply(sample, decision, policy.keeps() && member_.budget() == nullptr);
+  if (!Apply(sample, decision, before, policy.keeps() && member_.budget() == nullptr)) {
+    decision.again_ns = std::min(decision.again_ns, TimeAfter(begin_ns, kStartAgainNs));
+  }
   const uint64_t aside_tick_ns = LookAside(sample);
   quiet_ticks_ = sample.queued > 0 ? 0 : quiet_ticks_ + 1;
   if (policy.tick_ns() == kNever) {
@@ -201,11 +211,15 @@ Decision Scaler::Ask(PolicySeat& seat, Policy& policy, const LoadSample& sample)
   const bool shadow = &seat == &shadow_;
   Policy* standard = nullptr;
   if (!shadow && Policy::Parse("auto", &standard) != POOL_OK) return {sample.target, Reason::kHold};
-  seat.Replace(standard);
+  const Decision hold{sample.target, Reason::kHold};
+  if (!seat.ReplaceTaken(standard)) {
+    Delete(standard);  // the user was faster
+    return hold;
+  }
   if (!shadow) adopt_.store(true, kRelaxed);
   engine_.log.Write(POOL_LOG_WARN, "the pool's own policy took longer than %.3g ms, again and again; %s",
                     static_cast<double>(policy.own_max_ns()) / 1e6, shadow ? "it is gone" : "auto takes its place");
-  return {sample.target, Reason::kHold};
+  return hold;
 }
 
 uint64_t Scaler::Sleep(uint64_t again_ns) {
@@ -216,7 +230,9 @@ uint64_t Scaler::Sleep(uint64_t again_ns) {
   // submitter calls.
   engine_.quiet.Alert();
   const Census census = engine_.idle.Load();
-  if (census.MayAdd() || !census.NeedsHelp() || !engine_.HasTasks()) return again_ns;
+  // Below the ceiling a submitter helps himself, unless his start was refused: then he has left it to us.
+  const bool helped = census.MayAdd() && !census.has(Census::kStartFailed);
+  if (helped || !census.NeedsHelp() || !engine_.HasTasks()) return again_ns;
   asleep_ = false;
   engine_.idle.ClearFlags(Census::kUnwatched);
   return std::min(again_ns, NowNs() + kTickMinNs);
@@ -262,11 +278,10 @@ uint64_t Scaler::LookAside(LoadSample sample) {
   return tick_ns;
 }
 
-void Scaler::Apply(const LoadSample& sample, const Decision& decision, bool keeps) {
+bool Scaler::Apply(const LoadSample& sample, const Decision& decision, uint32_t before, bool keeps) {
   WorkerSet& workers = engine_.workers;
-  const uint32_t before = workers.target();
   const uint32_t keep = keeps ? decision.workers : sample.workers_min;
-  if (decision.workers != before || workers.keep().load(kRelaxed) != keep || workers.exact() != keeps) {
+  if (decision.workers != workers.target() || workers.keep().load(kRelaxed) != keep || workers.exact() != keeps) {
     workers.Aim(decision.workers, keep, keeps);
   }
   if (decision.workers != before) Note(sample, decision, before, 0);
@@ -277,6 +292,7 @@ void Scaler::Apply(const LoadSample& sample, const Decision& decision, bool keep
   if (decision.workers > before) workers.HelpMany(decision.workers - before);
   // Where all workers block inside tasks there is nobody else.
   if (engine_.idle.Load().has(Census::kStartFailed)) workers.StartAgain();
+  return !keeps || engine_.idle.Load().live() >= decision.workers;
 }
 
 void Scaler::Note(const LoadSample& sample, const Decision& decision, uint32_t before, uint32_t flags) {

@@ -33,7 +33,7 @@ class Scaler {
   // The same: the pool's workers count against a budget, and none is up before it is asked. OK, INVALID.
   [[nodiscard]] Status JoinBudget(Budget& budget, uint32_t floor, uint32_t weight);
   // Takes the policy, and looks as it wants. No function of the one before runs on return. In the shadow nullptr: nobody is.
-  // OK, THREAD, NOMEM.
+  // OK; THREAD, NOMEM: it was not taken, and is gone.
   [[nodiscard]] Status SetPolicy(Policy* policy, bool shadow);
   // What the policy's floor has learned, as snprintf writes; *needed bytes with its NUL. OK, INVALID (it learns nothing, or
   // the caller is inside it). It may wait for a decision that is being made.
@@ -64,6 +64,8 @@ class Scaler {
   static constexpr uint64_t kGapTicks = 10;
   // Two looks within this say nothing.
   static constexpr uint64_t kTickMinNs = 1'000'000;
+  // When workers that are to be kept could not be started.
+  static constexpr uint64_t kStartAgainNs = 100'000'000;
   // How often a pool of a budget looks whether it can give back, while it holds any of it.
   static constexpr uint64_t kBudgetTickNs = 10'000'000;
 
@@ -80,7 +82,8 @@ class Scaler {
   [[nodiscard]] Decision Ask(PolicySeat& seat, Policy& policy, const LoadSample& sample);
   // What the one in the shadow would do; returns how often it would like to be asked, kNever where there is none.
   uint64_t LookAside(LoadSample sample);
-  void Apply(const LoadSample& sample, const Decision& decision, bool keeps);
+  // False: workers that are to be kept could not be started.
+  [[nodiscard]] bool Apply(const LoadSample& sample, const Decision& decision, uint32_t before, bool keeps);
   // What the budget allows of it.
   [[nodiscard]] Decision WithinBudget(const LoadSample& sample, Decision decision);
   // Gives back what nobody uses any more; returns when to look again.

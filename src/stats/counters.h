@@ -50,7 +50,8 @@ struct alignas(kCacheLine) OutsideCounters {
   SharedCounter started;      // run by a thread that is not a worker, inside a wait
   SharedCounter ended[2][5];  // by whether it ran, and outcome
   SharedCounter attempts_again;  // beyond the first
-  SharedCounter failed_again;    // runs that failed and are followed by another one
+  SharedCounter ended_again;     // runs that ended and are followed by another one
+  SharedCounter failed_again;    // of these, those that failed
   SharedCounter rejected;
   SharedCounter retired;
   SharedCounter start_failures;

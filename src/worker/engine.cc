@@ -32,7 +32,8 @@ Engine::Engine(const EngineOptions& engine_options)
       dead_letters(engine_options.dead_letter.limit),
       rate(engine_options.rate),
       retry_budget(engine_options.retry_rate),
-      keep_alive_ns(engine_options.keep_alive_ns) {}
+      keep_alive_ns(engine_options.keep_alive_ns),
+      option_keep_alive_ns(engine_options.keep_alive_ns) {}
 
 void Engine::PurgeTombstones() {
   // A purge looks at all that is queued: worth it if half of that is to go. With a limit that they count against, the

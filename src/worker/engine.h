@@ -148,7 +148,8 @@ struct Engine {
   Log log;
   OutsideCounters outside;
   // As in the options, until it is set anew.
-  Atomic<uint64_t> keep_alive_ns;
+  Atomic<uint64_t> keep_alive_ns;         // that holds: the policy's if it has one, else
+  Atomic<uint64_t> option_keep_alive_ns;  // that of the options
   // Below zero for a moment if one is taken before it is told.
   Atomic<int64_t> tombstones{0};
   // Rises with each, where lanes are limited: one may lie in a full lane, and who waits for room there takes it out.

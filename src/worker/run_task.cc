@@ -226,7 +226,8 @@ void RunClaimed(TaskRecord& record, Worker* worker) {
     worker->run_histogram.Record(run_ns);
   }
   if (details != nullptr && RunsAgain(record, worker, code)) {
-    if (code != 0) engine.outside.failed_again.Add();
+    engine.outside.ended_again.Add();
+    if (code != 0 && code != POOL_RETRY) engine.outside.failed_again.Add();
     return;
   }
   Settle(record, worker, code == 0 ? POOL_DONE : POOL_FAILED, code, true);

@@ -226,7 +226,7 @@ bool WorkerSet::Tune(uint32_t count) {
   {
     MutexLock lock(ceiling_mu_);
     // Handed back it stays for as long as it is used, so that nothing has to grow anew; idle workers expire.
-    target_.store(count != 0 ? count : std::max(base(), std::min(target(), max())), kRelaxed);
+    target_.store(count != 0 ? count : std::min(std::max(base(), target()), max()), kRelaxed);
     keep_.store(count != 0 ? count : min(), kRelaxed);
     tuned_.store(count != 0, kRelaxed);
     exact_.store(count != 0, kRelaxed);

@@ -679,6 +679,82 @@ TEST_CASE("one in the shadow is asked beside a policy that is not, and can be ta
   CHECK(pool_set_policy(pool, &policy) == POOL_E_INVALID);
 }
 
+TEST_CASE("a policy that is set while a slow one is about to be replaced for its slowness stays",
+          "[policy][own]") {
+  ScopedPool pool(Options());
+  std::atomic<uint64_t> calls{0};
+  std::atomic<bool> hold{true};
+  OwnPolicy slow([&](const pool_load_t&) {
+    SleepNs(15 * kMs);
+    if (++calls == 3) (void)PollUntil([&] { return !hold; });
+    return 1u;
+  });
+  pool_policy_t policy = slow.Policy();
+  REQUIRE(pool_set_policy(pool, &policy) == POOL_OK);
+  REQUIRE(AskUntil(pool, [&] { return calls == 3; }));
+  std::thread setter([&] {
+    const pool_policy_t next = Named("fixed,n=4");
+    Must(pool_set_policy(pool, &next), "set_policy");
+  });
+  SleepNs(20 * kMs);  // it waits for the slow one by now
+  hold = false;
+  setter.join();
+  CHECK(AwaitLive(pool, 4));
+  CheckRunsExactly(pool, 4);
+}
+
+TEST_CASE("a policy that makes calls which may wait is not asked for ever because of them",
+          "[policy][own]") {
+  ScopedPool pool(Options()), other(Options());
+  OwnPolicy own([&](const pool_load_t&) {
+    const pool_policy_t policy = Named("auto");
+    Must(pool_set_policy(other, &policy), "set_policy");
+    return 2u;
+  });
+  const pool_policy_t policy = own.Policy();
+  REQUIRE(pool_set_policy(pool, &policy) == POOL_OK);
+  REQUIRE(PollUntil([&] { return own.calls > 0; }));
+  REQUIRE(PollUntil([&] {
+    const uint64_t calls = own.calls;
+    return HoldsThroughout([&] { return own.calls == calls; });
+  }));
+}
+
+TEST_CASE("what a policy sees of failed runs are runs that ended, also while they are tried again",
+          "[policy][own]") {
+  std::atomic<uint64_t> wrong{0}, failed{0}, ended{0};
+  OwnPolicy own([&](const pool_load_t& load) {
+    if (load.failed > load.ended) ++wrong;
+    failed += load.failed;
+    ended += load.ended;
+    return 4u;
+  });
+  ScopedPool pool(Options());
+  pool_policy_t policy = own.Policy();
+  REQUIRE(pool_set_policy(pool, &policy) == POOL_OK);
+  pool_task_t task = Task([](void*, pool_ctx_t*) -> int32_t { return 7; }, nullptr);
+  task.retries_max = 3;
+  task.retry_on = POOL_RETRY_ON_FAILURE;
+  task.backoff_first_ns = 5 * kMs;
+  Gate gate;
+  SubmitToGate(pool, gate, 20);  // so that it looks all the time
+  REQUIRE(gate.AwaitArrivals(3));
+  for (int i = 0; i < 200; ++i) Must(pool_submit_task(pool, &task, nullptr), "submit");
+  SleepNs(50 * kMs);
+  gate.Open();
+  REQUIRE(WaitIdle(pool));
+  CHECK(wrong == 0);
+  CHECK(ended > 0);
+}
+
+TEST_CASE("a tick below the shortest counts as that", "[policy]") {
+  ScopedPool pool(Options());
+  pool_policy_t policy = Named("auto");
+  policy.tick_ns = 50'000;
+  REQUIRE(pool_set_policy(pool, &policy) == POOL_OK);
+  GrowTo(pool, Cpus() + 20);
+}
+
 TEST_CASE("a named policy can be in the shadow too", "[policy][shadow]") {
   ScopedPool pool(Options());
   const pool_policy_t policy = Named("fixed,n=33", POOL_POLICY_SHADOW);

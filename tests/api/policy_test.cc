@@ -132,6 +132,8 @@ TEST_CASE("pool_set_policy refuses what does not go together", "[policy]") {
   policy = NewPolicy();
   policy.signal = signal;
   CHECK(pool_set_policy(pool, &policy) == POOL_E_INVALID);
+  policy = Named("auto", POOL_POLICY_KEEP);
+  CHECK(pool_set_policy(pool, &policy) == POOL_E_INVALID);
   policy = Named("auto");
   policy.decide = decide;
   CHECK(pool_set_policy(pool, &policy) == POOL_E_INVALID);
@@ -210,6 +212,31 @@ TEST_CASE("what a seasonal policy has learned is saved as text, and another pool
   REQUIRE(pool_set_policy(pool, &policy) == POOL_OK);
   REQUIRE(PollUntil([&] { return inside != 1; }));
   CHECK(inside == POOL_E_INVALID);
+}
+
+TEST_CASE("the keep-alive of a policy holds as long as the policy, then that of the pool does again",
+          "[policy]") {
+  pool_options_t options = Options();
+  options.keep_alive_ns = POOL_FOREVER;
+  ScopedPool pool(options);
+  pool_policy_t policy = Named("auto,keep_alive=10ms");
+  REQUIRE(pool_set_policy(pool, &policy) == POOL_OK);
+  GrowTo(pool, Cpus() + 4);
+  REQUIRE(AwaitLive(pool, 0));
+  policy = Named("auto");
+  REQUIRE(pool_set_policy(pool, &policy) == POOL_OK);
+  GrowTo(pool, Cpus() + 4);
+  CHECK(HoldsThroughout([&] { return Stats(pool).workers_live == Cpus() + 4; }));
+}
+
+TEST_CASE("workers above a floor stay as long as the pool's keep-alive says", "[policy]") {
+  pool_options_t options = Options();
+  options.keep_alive_ns = POOL_FOREVER;
+  options.policy = "auto,floor='00:00=1'";
+  ScopedPool pool(options);
+  GrowTo(pool, Cpus() + 4);
+  CHECK(HoldsThroughout([&] { return Stats(pool).workers_live >= Cpus() + 4; },
+                        std::chrono::milliseconds(1'500)));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 // The scaler at work: growth for tasks that block and for no others, bounds, idle expiry, a target
 // by hand.
+#include <sched.h>
+
 #include <catch2/catch.hpp>
 #include <functional>
 #include <string>
@@ -334,6 +336,77 @@ TEST_CASE("workers_min that is set higher keeps more idle workers, and lower few
   REQUIRE(pool_set(pool, "workers_min", "0") == POOL_OK);
   CHECK(AwaitLive(pool, 0));
   GrowTo(pool, 9);  // none of it has bound what the pool may have
+}
+
+TEST_CASE("workers_max that is set below the CPUs holds after a target by hand, too",
+          "[scaling][set][tune]") {
+  ScopedPool pool(Options(2));
+  REQUIRE(pool_set(pool, "workers_max", "1") == POOL_OK);
+  REQUIRE(pool_tune(pool, 2) == POOL_OK);
+  REQUIRE(pool_tune(pool, 0) == POOL_OK);
+  Gate gate;
+  SubmitToGate(pool, gate, 5);
+  REQUIRE(gate.AwaitArrivals(1));
+  CHECK(HoldsThroughout([&] { return gate.arrivals() == 1; }));
+  gate.Open();
+  REQUIRE(WaitIdle(pool));
+}
+
+TEST_CASE("the log may ask the pool for its options while bounds change", "[scaling][set]") {
+  struct Mine {
+    pool_t pool = 0;
+    std::atomic<uint64_t> lines{0};
+  } mine;
+  pool_options_t options = Options();
+  options.log_level = POOL_LOG_DEBUG;
+  options.log_user = &mine;
+  options.log_fn = [](void* user, int32_t, const char*) {
+    auto& own = *static_cast<Mine*>(user);
+    ++own.lines;
+    char text[64];
+    if (own.pool != 0) Must(pool_get(own.pool, "workers_max", text, sizeof(text), nullptr), "get");
+  };
+  ScopedPool pool(options);
+  mine.pool = pool;
+  GrowTo(pool, Cpus() + 6);
+  const uint64_t lines = mine.lines;
+  REQUIRE(pool_set(pool, "workers_max", "2") == POOL_OK);
+  CHECK(mine.lines > lines);
+}
+
+TEST_CASE("a pool with the CPUs of the thread that made it counts only those", "[scaling]") {
+  cpu_set_t before, one;
+  REQUIRE(sched_getaffinity(0, sizeof(before), &before) == 0);
+  std::atomic<uint32_t> most{0};
+  std::thread([&] {
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (!CPU_ISSET(cpu, &before)) continue;
+      CPU_SET(cpu, &one);
+      break;
+    }
+    if (sched_setaffinity(0, sizeof(one), &one) != 0) std::abort();
+    pool_options_t options = Options();
+    options.inherit_affinity = 1;
+    ScopedPool pool(options);
+    struct Compute {
+      std::atomic<uint32_t>& most;
+      std::atomic<uint32_t> now{0};
+    } compute{most};
+    const auto run = [](void* arg, pool_ctx_t*) -> int32_t {
+      auto& own = *static_cast<Compute*>(arg);
+      const uint32_t now = ++own.now;
+      uint32_t seen = own.most;
+      while (now > seen && !own.most.compare_exchange_weak(seen, now)) {
+      }
+      SpinFor(std::chrono::microseconds(300));
+      --own.now;
+      return 0;
+    };
+    for (int i = 0; i < 20; ++i) Must(pool_submit(pool, run, &compute), "submit");
+    Must(pool_wait_idle(pool, kBoundNs), "wait_idle");
+  }).join();
+  CHECK(most == 1);
 }
 
 TEST_CASE("bounds that do not go together are refused, and nothing changes", "[scaling][set]") {

@@ -320,6 +320,38 @@ TEST_CASE("C11: a replacement that cannot be started is made up for by the next 
   CHECK(AwaitThreadCount(threads));
 }
 
+TEST_CASE("E1: workers that a policy keeps are there though starts fail for the moment", "[create_fault]") {
+  pool_options_t options = Options(8);
+  options.policy = "fixed,n=6";
+  const Refusal refusal(1, 3);  // the first is the service thread
+  ScopedPool pool(options);
+  CHECK(PollUntil([&] { return Stats(pool).workers_live == 6; }));
+}
+
+TEST_CASE("E2: a policy for which no thread can be started is refused, and never called", "[create_fault]") {
+  std::atomic<uint64_t> calls{0};
+  pool_policy_t policy;
+  Must(pool_policy_init(&policy, sizeof(policy)), "policy_init");
+  policy.user = &calls;
+  policy.decide = [](void* user, const pool_load_t*, double) -> uint32_t {
+    ++*static_cast<std::atomic<uint64_t>*>(user);
+    return 5;
+  };
+  ScopedPool pool(4);
+  Gate gate;
+  {
+    Must(pool_submit(pool, PassGate, &gate), "submit");
+    REQUIRE(gate.AwaitArrivals(1));
+    const Refusal refusal(0, kAlways);
+    CHECK(pool_set_policy(pool, &policy) == POOL_E_THREAD);
+  }
+  for (int i = 0; i < 9; ++i) Must(pool_submit(pool, PassGate, &gate), "submit");
+  CHECK(gate.AwaitArrivals(4));
+  CHECK(calls == 0);
+  gate.Open();
+  REQUIRE(WaitIdle(pool));
+}
+
 TEST_CASE("E2: a policy that ends its thread while no other can be started is asked again later",
           "[create_fault]") {
   struct Mine {

@@ -214,22 +214,22 @@ class Own(unittest.TestCase):
 
     def test_call_max(self):
         """call_max is how long a decision may take, three times in a row"""
-        calls = []
+        def slow(calls):
+            def decide(load):
+                calls.append(load)
+                time.sleep(0.03)
+                return 1
+            return decide
 
-        def slow(load):
-            calls.append(load)
-            time.sleep(0.03)
-            return 1
-
+        stays, goes = [], []
         with settled(workpool.Pool(workers_max=8)) as pool:
             with crowded(pool):
-                pool.set_policy(slow, tick=0.002)
-                self.assertTrue(eventually(lambda: len(calls) > 5))
-                pool.set_policy(slow, tick=0.002, call_max=0.01)
-                seen = len(calls)
-                self.assertTrue(eventually(lambda: len(calls) == seen + 3))
+                pool.set_policy(slow(stays), tick=0.002)
+                self.assertTrue(eventually(lambda: len(stays) > 5))
+                pool.set_policy(slow(goes), tick=0.002, call_max=0.01)
+                self.assertTrue(eventually(lambda: len(goes) == 3))
                 time.sleep(0.2)
-                self.assertEqual(len(calls), seen + 3)
+                self.assertEqual(len(goes), 3)
 
     def test_keep(self):
         """with keep exactly so many workers are there, without a task, too"""

@@ -207,5 +207,20 @@ TEST_CASE("no figure depends on what the clock showed at the start", "[load_mete
   CHECK(run((uint64_t{1} << 63) - 1'000'000'000) == sum);
 }
 
+TEST_CASE("failed runs are never more than those that ended", "[load_meter]") {
+  Pool pool;
+  pool.reading.failed = 9;  // read a moment later than what ended
+  CHECK(pool.Next(4, 4, 7).failed == 4);
+}
+
+TEST_CASE("the head is as old as tasks that wait, whatever was cancelled before them", "[load_meter]") {
+  Pool pool;
+  pool.Next(0, 0, 100'000);
+  // All but a few are cancelled; a steady load goes on, in which each waits for one look.
+  pool.reading.unrun = 99'990;
+  for (int i = 0; i < 200; ++i) pool.Next(10, 10, 10);
+  CHECK(pool.sample.head_age_ns <= 20 * kMs);
+}
+
 }  // namespace
 }  // namespace workpool
