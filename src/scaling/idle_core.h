@@ -13,7 +13,7 @@ namespace workpool {
 
 struct IdleCoreOptions {
   double patience_s = 0.002;     // a task may wait so long; 1 to 5 ms differ by one per cent on the traces of tests/sim
-  double free_workers = 64;      // growth up to here is free, also up to twice the CPUs
+  double free_workers = 160;     // growth up to here is free, also up to twice the CPUs
   double reserve_share = 0.05;   // of the CPUs must be idle, and
   double reserve_cores = 0.5;    // at least so many
   double cpu_share_min = 0.02;   // of a busy worker

@@ -1,7 +1,7 @@
 """A chart of one trace as SVG: arrivals, workers and waits over time, one line for each policy."""
 import math
 
-WIDTH, PANEL, GAP, LEFT, RIGHT, TOP = 900, 170, 34, 64, 16, 56
+WIDTH, PANEL, GAP, LEFT, RIGHT, TOP = 900, 170, 34, 64, 16, 70
 COLOURS = ["#0b6e4f", "#d1495b", "#2e6fb7", "#e09f3e", "#7b2d8b"]
 GREY = "#8a8a8a"
 

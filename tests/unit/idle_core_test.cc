@@ -168,14 +168,14 @@ TEST_CASE("that all workers can run for a moment is no reason to trim them", "[i
 TEST_CASE("growth stops at the free level, beside hung workers, until it has paid", "[idle_core]") {
   {
     IdleCore core;
-    CHECK(core.Decide(Load{.live = 60, .target = 60, .queued = 1000}).workers == 64);
-    CHECK(core.Decide(Load{.live = 64, .target = 64, .queued = 1000}).reason == Reason::kPaced);
-    CHECK(core.Decide(Load{.live = 64, .target = 64, .hung = 20, .queued = 1000}).workers == 84);
+    CHECK(core.Decide(Load{.live = 100, .target = 100, .queued = 1000}).workers == 160);
+    CHECK(core.Decide(Load{.live = 160, .target = 160, .queued = 1000}).reason == Reason::kPaced);
+    CHECK(core.Decide(Load{.live = 160, .target = 160, .hung = 20, .queued = 1000}).workers == 180);
   }
   IdleCore core({.free_workers = 16, .search = {}});
   CHECK(core.Decide(Load{.queued = 1000}).workers == 16);
   IdleCore many;  // twice the CPUs, where these are more
-  CHECK(many.Decide(Load{.live = 60, .target = 60, .queued = 1000, .cores = 50}).workers == 100);
+  CHECK(many.Decide(Load{.live = 150, .target = 150, .queued = 1000, .cores = 90}).workers == 180);
 }
 
 // ---- in time

@@ -403,7 +403,7 @@ TEST_CASE("presets of the idle-core rule differ as they say", "[scaling]") {
   };
   CHECK(fallback("io", "free") == "256");
   CHECK(fallback("shared-downstream", "free") == "16");
-  CHECK(fallback("auto", "free") == "64");
+  CHECK(fallback("auto", "free") == "160");
   CHECK(fallback("cpu", "per_core") == "1");
   CHECK(fallback("io", "patience") == "2ms");
   CHECK(fallback("queue-level", "high") == "0.5");
