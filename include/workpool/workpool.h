@@ -308,7 +308,7 @@ typedef struct pool_options {
   uint32_t workers_limit;    /* bound of worker indices, including workers that stand in for waiting
                                 ones; 0 = 4096; >= workers_max. Indices are given out lowest first */
   int64_t keep_alive_ns;     /* idle time after which a worker above the minimum ends; 0 = 1 s;
-                                POOL_FOREVER */
+                                POOL_FOREVER. A policy may have its own (cpu, batch) */
   uint64_t queue_limit;      /* tasks accepted and not yet started; 0 = 1048576; POOL_UNLIMITED. Up to 4096
                                 it is exact; a larger one may be passed by what workers hold in their own
                                 queues (256 tasks each), and tasks that were cancelled and still lie in a
@@ -846,7 +846,7 @@ typedef struct pool_decision {
 POOL_API pool_status_t pool_policy_init(pool_policy_t *policy, uint32_t size);
 /* Another policy from now on; what it asks for is bounded by workers_min and workers_max, and by pool_tune. When it
  * returns, no function of the one before is running (but one that makes this call) and none will be called.
- * OK, INVALID (an unknown name or option; a damaged history; shared pool), TOOBIG, NOMEM, THREAD, CLOSED.
+ * OK, INVALID (an unknown name or option; a history that is damaged or of another period; shared pool), TOOBIG, NOMEM, THREAD, CLOSED.
  * [any-thread] [may-block] Since 0.1. */
 POOL_API pool_status_t pool_set_policy(pool_t pool, const pool_policy_t *policy);
 /* What the policy has learned, as text for pool_policy_t.history: at most cap bytes to buf with their NUL, *needed (or NULL)
@@ -860,7 +860,7 @@ POOL_API pool_status_t pool_decisions(pool_t pool, uint64_t after, void *out, ui
                                       uint32_t *n);
 /* A cap on the workers of several pools together, those of options.budget. What one pool does not need others have
  * meanwhile, and give back at task boundaries; a pool with tasks that wait gets its floor, and of the rest its weight's
- * share. Workers that wait inside a task do not count. At most 256 pools. The caller owns the handle: pool_budget_release.
+ * share. Workers that sleep, or wait inside a task, do not count. At most 256 pools. The caller owns the handle: pool_budget_release.
  * INVALID (out NULL, workers_max 0 or above POOL_WORKERS_MAX), NOMEM. [any-thread] Since 0.1. */
 POOL_API pool_status_t pool_budget_create(uint32_t workers_max, pool_budget_t *out);
 /* The same, with the tokens of GNU make's jobserver as its cap, if make has started this process in a recipe that may have

@@ -15,6 +15,10 @@ namespace {
 
 constinit PerProcess<Service> g_service;
 
+Status FailNoThread() {
+  return FailConst(POOL_E_THREAD, "the service thread could not be started; nothing was accepted");
+}
+
 }  // namespace
 
 Service* Service::OfProcess() { return g_service.Ensure(); }
@@ -53,9 +57,14 @@ void Service::HandOver(const Self& self) {
   if (self.client != nullptr && !self.client->may_lapse) self.client->due_ns = 0;
 }
 
+Status Service::NeedThread() {
+  MutexLock lock(mu_);
+  return clients_ == nullptr || EnsureThread() ? POOL_OK : FailNoThread();
+}
+
 Status Service::Add(ServiceClient& client) {
   MutexLock lock(mu_);
-  if (!EnsureThread()) return FailConst(POOL_E_THREAD, "the service thread could not be started; nothing was accepted");
+  if (!EnsureThread()) return FailNoThread();
   if (client.added) return POOL_OK;
   client.added = true;
   client.due_ns = kNever;

@@ -45,6 +45,9 @@ class Service {
   // off the thread: wait: it is gone on return.
   void Remove(ServiceClient& client, bool wait);
 
+  // The thread is there, or starts now, if there is anybody for whom. OK, THREAD.
+  [[nodiscard]] Status NeedThread();
+
   // Not later than due_ns. False: there is no thread that could, and none can be started now; only where the client may lapse.
   bool CallAt(ServiceClient& client, uint64_t due_ns);
 

@@ -22,9 +22,12 @@ Status Pool::Health() {
     begun += worker->counters.started.Read();
     working += worker->busy() ? 1 : 0;
   }
-  // Where the system refuses threads nobody could, unless one sleeps.
-  const bool refused = census.has(Census::kStartFailed) && census.parked() == 0;
-  const bool could_work = !census.has(Census::kPaused) && census.MayAdd() && !refused && engine_.HasTasks();
+  bool could_work = !census.has(Census::kPaused) && census.MayAdd() && engine_.HasTasks();
+  if (could_work && census.has(Census::kStartFailed) && census.parked() == 0) {
+    // The system has refused a thread: nobody could, unless it gives one now.
+    engine_.workers.StartAgain();
+    could_work = false;
+  }
   const uint64_t now_ns = NowNs();
   {
     MutexLock lock(health_mu_);

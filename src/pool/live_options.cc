@@ -7,12 +7,9 @@
 namespace workpool {
 namespace {
 
-// Those who sleep count their idle time anew. Who is about to sleep while this runs reads the new value: it comes into
-// the list of sleepers after WakeAll has looked there, under the same lock.
 void SetKeepAlive(Engine& engine, uint64_t keep_alive_ns) {
   engine.option_keep_alive_ns.store(keep_alive_ns, kRelaxed);
-  engine.keep_alive_ns.store(keep_alive_ns, kRelaxed);
-  engine.idle.WakeAll();
+  engine.SetKeepAlive(keep_alive_ns);
 }
 
 Status SetAging(Engine& engine, uint64_t aging_ns) {
@@ -39,14 +36,21 @@ void SetRate(Engine& engine, const Rate& rate) {
   if (engine.timers.started()) (void)engine.timers.AdmitAt(engine.rate.DueNs());
 }
 
+Status SetBounds(Engine& engine, const EngineOptions& options) {
+  const uint32_t min = engine.workers.min(), max = engine.workers.max();
+  engine.workers.SetBounds(options.workers_min, options.workers_max);
+  const Status status = engine.follow_bounds(engine);
+  if (status != POOL_OK) engine.workers.SetBounds(min, max);
+  return status;
+}
+
 // Tells the parts of the pool that row is about.
 Status Apply(Engine& engine, const OptionRow& row, const EngineOptions& options) {
   switch (row.offset) {
     case offsetof(pool_options_t, keep_alive_ns): SetKeepAlive(engine, options.keep_alive_ns); return POOL_OK;
     case offsetof(pool_options_t, workers_min):
     case offsetof(pool_options_t, workers_max):
-      engine.workers.SetBounds(options.workers_min, options.workers_max);
-      return POOL_OK;
+      return SetBounds(engine, options);
     case offsetof(pool_options_t, aging_ns): return SetAging(engine, options.dispatch.aging_ns);
     case offsetof(pool_options_t, lane_limit): engine.dispatcher.SetLaneLimit(options.dispatch.lane_limit); break;
     case offsetof(pool_options_t, queue_limit_bytes): engine.bytes.SetLimit(options.queue_limit_bytes); break;
@@ -70,10 +74,12 @@ Status LiveOptions::Set(Engine& engine, const char* name, const char* value) {
   if (!row->live) {
     return Fail(POOL_E_INVALID, "options.%s is fixed at create; make a pool with another value", row->name);
   }
+  const uint32_t before = engine.workers.target();
   status = Change(engine, *row, value);
   // More may be up now, or fewer. Without the lock: a decision, or a start that is refused, calls the user's log.
-  const bool bounds = row->offset == offsetof(pool_options_t, workers_min) || row->offset == offsetof(pool_options_t, workers_max);
-  if (status == POOL_OK && bounds) status = engine.bounds_changed(engine);
+  const bool bounds = row->offset == offsetof(pool_options_t, workers_min) ||
+                      row->offset == offsetof(pool_options_t, workers_max);
+  if (status == POOL_OK && bounds) engine.tell_bounds(engine, before);
   if (status == POOL_OK && engine.HasTasks()) engine.workers.Help();
   return status;
 }

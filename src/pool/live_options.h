@@ -15,7 +15,7 @@ class LiveOptions {
   explicit LiveOptions(const pool_options_t& given) : now_(given) {}
 
   // Changes the pool that runs, at once. NOTFOUND, INVALID (a value out of its range, or an option that is fixed at
-  // create), THREAD and NOMEM (aging, whose thread could not be started); then nothing has changed. NOMEM (bounds, no scaler).
+  // create), THREAD and NOMEM (aging, whose thread could not be started; bounds, NOMEM: no scaler); then nothing has changed.
   [[nodiscard]] Status Set(Engine& engine, const char* name, const char* value);
   // The value as text, in out, which has room for kOptionTextMax. NOTFOUND.
   [[nodiscard]] Status Get(const char* name, char* out);

@@ -39,7 +39,8 @@ Pool::Pool(const PoolOptions& options)
   };
   engine_.unref = [](Engine& engine) { static_cast<Pool*>(engine.owner)->Unref(); };
   engine_.call_scaler = [](Engine& engine) { return static_cast<Pool*>(engine.owner)->scaler_.load(kAcquire)->Call(); };
-  engine_.bounds_changed = [](Engine& engine) { return static_cast<Pool*>(engine.owner)->FollowBounds(); };
+  engine_.follow_bounds = [](Engine& engine) { return static_cast<Pool*>(engine.owner)->FollowBounds(); };
+  engine_.tell_bounds = [](Engine& engine, uint32_t before) { static_cast<Pool*>(engine.owner)->TellBounds(before); };
 }
 
 Pool::~Pool() { Delete(scaler_.load(kRelaxed)); }

@@ -182,6 +182,8 @@ class Pool {
   [[nodiscard]] Status EnsureScaler(Policy* policy);
   [[nodiscard]] Status SetPolicy(Policy* policy, bool shadow);
   [[nodiscard]] Status FollowBounds();
+  // They have moved: without a lock.
+  void TellBounds(uint32_t before);
   // As the options say. OK, INVALID, NOMEM.
   [[nodiscard]] Status BeginScaling(const pool_options_t& options, Budget* budget);
   void StopScaler(bool wait);

@@ -17,7 +17,7 @@ struct Setting {
 
 // Tasks that compute.
 constexpr Setting kCpu[] = {
-    {"workers_max", "0"},         // as many as can compute at once: more would only take turns
+    {"workers_max", "0"},         // auto stops by itself at as many as can compute at once
     {"keep_alive_ms", "10000"},   // they are few and cost nothing asleep, so a burst after a pause finds them
     {"strategy", "stealing"},     // what a task submits runs where its data is in the cache
 };
@@ -30,7 +30,7 @@ constexpr Setting kIo[] = {
 };
 // Much work at once, and then none.
 constexpr Setting kBatch[] = {
-    {"workers_max", "0"},         // for throughput no more than can compute at once
+    {"workers_max", "0"},         // as many as help
     {"keep_alive_ms", "100"},     // threads go when the batch is done
     {"queue_limit", "unlimited"}, // who submits knows how large the batch is
     {"on_full", "block"},         // with a limit given after all, nothing of it gets lost

@@ -73,8 +73,7 @@ Status Pool::SetPolicy(const pool_policy_t& own) {
 }
 
 Status Pool::SetPolicy(Policy* policy, bool shadow) {
-  uint64_t keep_alive_ns = policy != nullptr ? policy->keep_alive_ns() : 0;
-  if (keep_alive_ns == 0) keep_alive_ns = engine_.option_keep_alive_ns.load(kRelaxed);
+  const uint64_t own_keep_alive_ns = policy != nullptr ? policy->keep_alive_ns() : 0;
   if (scaler_.load(kAcquire) == nullptr) {
     Policy* first = nullptr;
     const Status parsed = Policy::Parse("auto", &first);
@@ -86,8 +85,8 @@ Status Pool::SetPolicy(Policy* policy, bool shadow) {
   }
   Status status = POOL_OK;
   StoodInFor([&] { status = scaler_.load(kAcquire)->SetPolicy(policy, shadow); });
-  if (status == POOL_OK && !shadow && engine_.keep_alive_ns.exchange(keep_alive_ns, kRelaxed) != keep_alive_ns) {
-    engine_.idle.WakeAll();  // who sleeps counts anew
+  if (status == POOL_OK && !shadow) {
+    engine_.SetKeepAlive(own_keep_alive_ns != 0 ? own_keep_alive_ns : engine_.option_keep_alive_ns.load(kRelaxed));
   }
   return status;
 }
@@ -103,12 +102,15 @@ Status Pool::FollowBounds() {
   const uint32_t target = scaler != nullptr ? workers.target() : workers.base();
   const uint32_t least = in_budget_ ? 0 : workers.min();
   const uint32_t keep = workers.exact() ? std::max(workers.keep().load(kRelaxed), least) : workers.min();
-  const uint32_t next = std::clamp(target, least, workers.max());
-  workers.Aim(next, std::min(keep, workers.max()), workers.exact());
-  if (scaler == nullptr) return POOL_OK;
-  if (!workers.tuned()) scaler->NoteChange(target, next, Reason::kBounds);
-  (void)scaler->Call();
+  workers.Aim(std::clamp(target, least, workers.max()), std::min(keep, workers.max()), workers.exact());
   return POOL_OK;
+}
+
+void Pool::TellBounds(uint32_t before) {
+  Scaler* scaler = scaler_.load(kAcquire);
+  if (scaler == nullptr) return;
+  if (!engine_.workers.tuned()) scaler->NoteChange(before, engine_.workers.target(), Reason::kBounds);
+  (void)scaler->Call();
 }
 
 Status Pool::PolicyHistory(char* out, size_t room, size_t* needed) {

@@ -44,6 +44,7 @@ void Expiring::Note(uint64_t now_ns, uint32_t needed) {
     any_ = true;
     part_end_ns_ = TimeAfter(now_ns, part_ns_);
   }
+  part_end_ns_ = std::min(part_end_ns_, TimeAfter(now_ns, part_ns_));  // keep-alive may be shorter now
   if (now_ns >= part_end_ns_) {
     const uint64_t passed = 1 + (now_ns - part_end_ns_) / part_ns_;
     for (uint64_t i = 0; i < std::min<uint64_t>(passed, kParts); ++i) {

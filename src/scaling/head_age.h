@@ -6,23 +6,30 @@
 // Threads: one at a time.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace workpool {
 
 class HeadAge {
  public:
-  // taken: out of the queue, to run or to end without; it only rises. waiting is what is there now.
+  // taken only rises; waiting is what is there now.
   void Note(uint64_t now_ns, uint64_t taken, uint64_t waiting) {
     if (waiting == 0) {
       size_ = 0;
       return;
     }
+    // Tasks have ended without being taken. It is not known where they were: as if they had been the first, so that the age is
+    // rather too small.
+    const uint64_t arrived = taken + waiting;
+    if (size_ > 0 && notes_[size_ - 1].arrived > arrived) {
+      const uint64_t gone = notes_[size_ - 1].arrived - arrived;
+      for (uint32_t i = 0; i < size_; ++i) notes_[i].arrived -= std::min(gone, notes_[i].arrived);
+    }
     // Whatever had arrived by then has been taken.
     uint32_t served = 0;
     while (served < size_ && notes_[served].arrived <= taken) ++served;
     if (served > 0) Drop(served);
-    const uint64_t arrived = taken + waiting;
     if (size_ > 0 && notes_[size_ - 1].arrived >= arrived) return;
     if (size_ == kNotes) Thin();
     notes_[size_++] = {now_ns, arrived};

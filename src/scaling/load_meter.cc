@@ -47,7 +47,7 @@ LoadSample LoadMeter::Measure(const LoadReading& reading, bool fresh) {
     head_age_ = {};
     queued_s_ = started_ = wait_high_s_ = 0;
   }
-  head_age_.Note(reading.now_ns, reading.started + reading.unrun, reading.waiting);
+  head_age_.Note(reading.now_ns, reading.started, reading.waiting);
   sample.head_age_ns = head_age_.AgeNs(reading.now_ns);
   wait_high_s_ = std::max(wait_high_s_, sample.head_age_s());
   sample.wait_mean_s = started_ >= 0.5 ? queued_s_ / started_ : sample.head_age_s();

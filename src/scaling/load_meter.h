@@ -17,7 +17,6 @@ struct LoadReading {
   uint64_t started = 0;    // runs begun, those of a retry included: tasks taken
   uint64_t ended = 0;      // runs ended
   uint64_t failed = 0;     // of these
-  uint64_t unrun = 0;      // tasks that ended without a run
   uint64_t waiting = 0;    // tasks that wait for a worker now
   uint64_t queue_limit = UINT64_MAX;
   double runnable_s = 0;   // thread-seconds on a CPU or waiting for one since the reading before

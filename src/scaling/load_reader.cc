@@ -46,7 +46,6 @@ LoadReading LoadReader::Read(bool fresh, double service_s) {
   reading.started = outside.started.Read() + outside.attempts_again.Read();
   // A run that is followed by another one has ended too.
   reading.ended += outside.ended_again.Read();
-  for (const SharedCounter& ended : outside.ended[0]) reading.unrun += ended.Read();
   ReadWorkers(fresh, std::max(kHungAfterS, kHungAfterRuns * service_s), &reading);
   const int64_t tombstones = engine_.tombstones.load(kRelaxed);
   const uint64_t queued = engine_.dispatcher.Size() + reading.waiting;

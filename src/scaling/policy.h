@@ -20,7 +20,7 @@ namespace workpool {
 
 class Policy {
  public:
-  // From its name and options, "pid,kp=10,setpoint=0.7,cooldown_up=2s": docs/scaling.md lists them all.
+  // From its name and options, "pid,kp=10,setpoint=0.7,cooldown_up=2s": docs/policies.md lists them all.
   // OK, INVALID (a text says what is known instead), NOMEM. The caller owns it: Delete.
   [[nodiscard]] static Status Parse(const char* spec, Policy** out);
 

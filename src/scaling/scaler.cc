@@ -68,14 +68,15 @@ Status Scaler::LookAgain() {
 }
 
 Status Scaler::SetPolicy(Policy* policy, bool shadow) {
-  const Status status = Join();
+  Status status = Join();
+  if (status == POOL_OK) status = service_->NeedThread();
   if (status != POOL_OK) {
     Delete(policy);
     return status;
   }
   (shadow ? shadow_ : seat_).Replace(policy);
   if (!shadow) adopt_.store(true, kRelaxed);
-  (void)Call();  // it holds; without a thread now the next submit calls
+  (void)Call();
   return POOL_OK;
 }
 
@@ -156,12 +157,14 @@ LoadSample Scaler::See(bool fresh) {
   const LoadSample sample = meter_.Measure(reader_.Read(fresh, service_s_), fresh);
   const auto cost_ns = static_cast<int64_t>(OwnCpuNs() - cpu_ns);
   credit_ns_ = std::min(credit_ns_ + static_cast<int64_t>(since_ns) / kCostShare, kCostAtOnceNs) - cost_ns;
+  // A pause is not longer for looks that were dear before the last one.
+  credit_ns_ = std::max(credit_ns_, -static_cast<int64_t>(kCostPauseMaxNs) / kCostShare);
   service_s_ = sample.service_s;
   return sample;
 }
 
 uint64_t Scaler::CostPauseNs() const {
-  return credit_ns_ >= 0 ? 0 : std::min(static_cast<uint64_t>(-credit_ns_ * kCostShare), kCostPauseMaxNs);
+  return credit_ns_ >= 0 ? 0 : static_cast<uint64_t>(-credit_ns_ * kCostShare);
 }
 
 uint64_t Scaler::LookWith(Policy& policy) {
@@ -216,7 +219,10 @@ Decision Scaler::Ask(PolicySeat& seat, Policy& policy, const LoadSample& sample)
     Delete(standard);  // the user was faster
     return hold;
   }
-  if (!shadow) adopt_.store(true, kRelaxed);
+  if (!shadow) {
+    adopt_.store(true, kRelaxed);
+    engine_.SetKeepAlive(engine_.option_keep_alive_ns.load(kRelaxed));
+  }
   engine_.log.Write(POOL_LOG_WARN, "the pool's own policy took longer than %.3g ms, again and again; %s",
                     static_cast<double>(policy.own_max_ns()) / 1e6, shadow ? "it is gone" : "auto takes its place");
   return hold;
@@ -248,7 +254,9 @@ Decision Scaler::WithinBudget(const LoadSample& sample, Decision decision) {
   const Census census = engine_.idle.Load();
   const uint32_t up = census.up() - std::min(workers.blocked(), census.up());
   allowance_ = member_.budget()->Update(member_, wanted, up);
-  if (allowance_ < wanted) decision.reason = Reason::kBudget;
+  if (allowance_ < wanted || (allowance_ != decision.workers && decision.reason == Reason::kHold)) {
+    decision.reason = Reason::kBudget;
+  }
   decision.workers = allowance_;
   if (allowance_ > 0 || up > 0) decision.again_ns = std::min(decision.again_ns, TimeAfter(sample.now_ns, kBudgetTickNs));
   return decision;

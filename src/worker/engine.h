@@ -69,6 +69,11 @@ struct Engine {
   [[nodiscard]] bool HasTasks() const;
   // Every accepted task has ended and is settled. Consistent: true means that it held at one moment.
   [[nodiscard]] bool IsIdle() const;
+  // From now on. Those who sleep count their idle time anew; who is about to sleep reads the new value: it comes into the list
+  // of sleepers after WakeAll has looked there, under the same lock.
+  void SetKeepAlive(uint64_t ns) {
+    if (keep_alive_ns.exchange(ns, kRelaxed) != ns) idle.WakeAll();
+  }
   // For whoever may have settled the last task.
   void TellIfIdle() {
     if (idle_event.HasWaiters()) idle_event.Notify();
@@ -122,7 +127,9 @@ struct Engine {
   // could be started, and the mark is gone.
   bool (*call_scaler)(Engine& engine) = nullptr;
   // workers_min or workers_max has changed. OK, THREAD, NOMEM.
-  Status (*bounds_changed)(Engine& engine) = nullptr;
+  Status (*follow_bounds)(Engine& engine) = nullptr;
+  // And, without a lock, that they have: before: the target until then.
+  void (*tell_bounds)(Engine& engine, uint32_t before) = nullptr;
   pool_t handle = 0;       // the pool's public number, for callbacks
   uint64_t line_slot = 0;  // what threads name in their lines while they submit
   void* owner = nullptr;   // the pool, which lives while references are held
@@ -148,8 +155,8 @@ struct Engine {
   Log log;
   OutsideCounters outside;
   // As in the options, until it is set anew.
-  Atomic<uint64_t> keep_alive_ns;         // that holds: the policy's if it has one, else
-  Atomic<uint64_t> option_keep_alive_ns;  // that of the options
+  Atomic<uint64_t> keep_alive_ns;         // that holds: of the policy or of the options, whichever was set last
+  Atomic<uint64_t> option_keep_alive_ns;  // of the options
   // Below zero for a moment if one is taken before it is told.
   Atomic<int64_t> tombstones{0};
   // Rises with each, where lanes are limited: one may lie in a full lane, and who waits for room there takes it out.

@@ -720,31 +720,49 @@ TEST_CASE("a policy that makes calls which may wait is not asked for ever becaus
   }));
 }
 
-TEST_CASE("what a policy sees of failed runs are runs that ended, also while they are tried again",
+TEST_CASE("a policy sees runs that fail as failed, also when they are tried again, but not those that ask for it",
           "[policy][own]") {
-  std::atomic<uint64_t> wrong{0}, failed{0}, ended{0};
-  OwnPolicy own([&](const pool_load_t& load) {
-    if (load.failed > load.ended) ++wrong;
-    failed += load.failed;
-    ended += load.ended;
-    return 4u;
-  });
-  ScopedPool pool(Options());
-  pool_policy_t policy = own.Policy();
-  REQUIRE(pool_set_policy(pool, &policy) == POOL_OK);
-  pool_task_t task = Task([](void*, pool_ctx_t*) -> int32_t { return 7; }, nullptr);
-  task.retries_max = 3;
-  task.retry_on = POOL_RETRY_ON_FAILURE;
-  task.backoff_first_ns = 5 * kMs;
-  Gate gate;
-  SubmitToGate(pool, gate, 20);  // so that it looks all the time
-  REQUIRE(gate.AwaitArrivals(3));
-  for (int i = 0; i < 200; ++i) Must(pool_submit_task(pool, &task, nullptr), "submit");
-  SleepNs(50 * kMs);
-  gate.Open();
-  REQUIRE(WaitIdle(pool));
-  CHECK(wrong == 0);
-  CHECK(ended > 0);
+  for (const int32_t code : {7, POOL_RETRY}) {
+    std::atomic<uint64_t> failed{0}, ended{0};
+    OwnPolicy own([&](const pool_load_t& load) {
+      failed += load.failed;
+      ended += load.ended;
+      return 2u;
+    });
+    ScopedPool pool(Options());
+    const pool_policy_t policy = own.Policy();
+    REQUIRE(pool_set_policy(pool, &policy) == POOL_OK);
+    struct Mine {
+      int32_t code;
+      std::atomic<uint64_t> runs{0};
+    } mine;
+    mine.code = code;
+    // Three runs each that are followed by another one; the last is done. So many that it looks at most of them.
+    pool_task_t task = Task(
+        [](void* arg, pool_ctx_t* ctx) -> int32_t {
+          auto& self = *static_cast<Mine*>(arg);
+          ++self.runs;
+          SpinFor(std::chrono::microseconds(50));
+          return pool_ctx_attempt(ctx) < 4 ? self.code : 0;
+        },
+        &mine);
+    task.retries_max = 3;
+    task.retry_on = POOL_RETRY_ON_FAILURE;
+    task.backoff_first_ns = 1;
+    task.backoff_max_ns = 1;
+    for (int i = 0; i < 1'000; ++i) Must(pool_submit_task(pool, &task, nullptr), "submit");
+    REQUIRE(WaitIdle(pool));
+    CAPTURE(code, failed, ended, mine.runs);
+    CHECK(mine.runs == 4'000);
+    CHECK(ended <= mine.runs);
+    CHECK(ended > 1'000);
+    if (code == POOL_RETRY) {
+      CHECK(failed == 0);
+    } else {
+      CHECK(failed <= 3'000);
+      CHECK(failed > ended / 2);
+    }
+  }
 }
 
 TEST_CASE("a tick below the shortest counts as that", "[policy]") {

@@ -352,6 +352,24 @@ TEST_CASE("E2: a policy for which no thread can be started is refused, and never
   REQUIRE(WaitIdle(pool));
 }
 
+TEST_CASE("E2: a policy is refused for want of a thread, too, when the one that there was has lapsed", "[create_fault]") {
+  ScopedPool pool(8);
+  pool_policy_t policy;
+  Must(pool_policy_init(&policy, sizeof(policy)), "policy_init");
+  policy.name = "fixed,n=2";
+  const size_t threads = ThreadCount();
+  REQUIRE(pool_set_policy(pool, &policy) == POOL_OK);
+  REQUIRE(PollUntil([&] { return Stats(pool).workers_live == 2; }));
+  policy.name = "fixed,n=6";
+  REQUIRE(PollUntil([&] { return ThreadCount() == threads + 2; }));  // only the workers are left
+  {
+    const Refusal refusal(0, kAlways);
+    CHECK(pool_set_policy(pool, &policy) == POOL_E_THREAD);
+  }
+  REQUIRE(pool_set_policy(pool, &policy) == POOL_OK);
+  CHECK(PollUntil([&] { return Stats(pool).workers_live == 6; }));
+}
+
 TEST_CASE("E2: a policy that ends its thread while no other can be started is asked again later",
           "[create_fault]") {
   struct Mine {
