@@ -288,8 +288,10 @@ uint64_t Scaler::LookAside(LoadSample sample) {
 
 bool Scaler::Apply(const LoadSample& sample, const Decision& decision, uint32_t before, bool keeps) {
   WorkerSet& workers = engine_.workers;
+  // A worker that has expired since may have taken it down: then this is growth, and somebody may have left a task to us.
+  const uint32_t holds = workers.target();
   const uint32_t keep = keeps ? decision.workers : sample.workers_min;
-  if (decision.workers != workers.target() || workers.keep().load(kRelaxed) != keep || workers.exact() != keeps) {
+  if (decision.workers != holds || workers.keep().load(kRelaxed) != keep || workers.exact() != keeps) {
     workers.Aim(decision.workers, keep, keeps);
   }
   if (decision.workers != before) Note(sample, decision, before, 0);
@@ -297,7 +299,7 @@ bool Scaler::Apply(const LoadSample& sample, const Decision& decision, uint32_t 
     while (engine_.idle.Load().live() < decision.workers && workers.StartOne(true) == WorkerSet::StartResult::kStarted) {
     }
   }
-  if (decision.workers > before) workers.HelpMany(decision.workers - before);
+  if (decision.workers > holds) workers.HelpMany(decision.workers - holds);
   // Where all workers block inside tasks there is nobody else.
   if (engine_.idle.Load().has(Census::kStartFailed)) workers.StartAgain();
   return !keeps || engine_.idle.Load().live() >= decision.workers;

@@ -172,7 +172,8 @@ TEST_CASE("G7: a pool with no worker starts one when a delayed task is due", "[d
     CHECK(result.wait_ns >= uint64_t{60 * kMs});
     CHECK(PollUntil([&] { return Stats(pool).workers_live == 0; }));
   }
-  CHECK(Stats(pool).retired >= 5);
+  // The last one is no longer counted as live a moment before it has ended.
+  CHECK(PollUntil([&] { return Stats(pool).retired >= 5; }));
   CheckSettled(pool);
 }
 
